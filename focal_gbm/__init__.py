@@ -1,0 +1,35 @@
+"""Focal loss for LightGBM and XGBoost, with honest probabilities."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from focal_gbm.loss import FocalLoss as FocalLoss
+    from focal_gbm.objective import FocalMetric as FocalMetric
+    from focal_gbm.objective import FocalObjective as FocalObjective
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "FocalLoss": "loss",
+    "FocalMetric": "objective",
+    "FocalObjective": "objective",
+}
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,98 @@
+"""Checks of parameters and data; each error names the parameter and the value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Float64Array = NDArray[np.float64]
+
+
+def check_real(
+    value: Any,
+    name: str,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    open_ends: bool = False,
+) -> float:
+    """Return ``value`` as float if it is a finite number between the bounds."""
+    interval = f"({low}, {high})" if open_ends else f"[{low}, {high}]"
+    if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
+        msg = f"{name} must be a number in {interval}, got {value!r}"
+        raise TypeError(msg)
+    number = float(value)
+    inside = low < number < high if open_ends else low <= number <= high
+    if not (inside and math.isfinite(number)):
+        msg = f"{name} must be a finite number in {interval}, got {value!r}"
+        raise ValueError(msg)
+    return number
+
+
+def check_gamma(value: Any, name: str = "gamma") -> float:
+    """Return the focusing parameter, a finite number >= 0."""
+    return check_real(value, name, low=0.0)
+
+
+def check_alpha(value: Any, name: str = "alpha") -> float | None:
+    """Return the weight of the positive class, in (0, 1), or None."""
+    if value is None:
+        return None
+    return check_real(value, name, low=0.0, high=1.0, open_ends=True)
+
+
+def check_option(value: Any, name: str, options: Collection[str]) -> str:
+    """Return ``value`` if it is one of ``options``."""
+    if not isinstance(value, str) or value not in options:
+        listed = ", ".join(repr(option) for option in options)
+        msg = f"{name} must be one of {listed}, got {value!r}"
+        raise ValueError(msg)
+    return value
+
+
+def check_vector(
+    values: ArrayLike, name: str, dtype: type, n_rows: int | None = None
+) -> NDArray[Any]:
+    """Return ``values`` as a contiguous vector of ``dtype``, of ``n_rows`` if given."""
+    array = np.ascontiguousarray(values, dtype=dtype)
+    if array.ndim != 1:
+        msg = f"{name} must be one-dimensional, got shape {array.shape}"
+        raise ValueError(msg)
+    if n_rows is not None and len(array) != n_rows:
+        msg = f"{name} must have {n_rows} values, one a row, got {len(array)}"
+        raise ValueError(msg)
+    return array
+
+
+def check_labels(y: ArrayLike, n_rows: int | None = None) -> Float64Array:
+    """Return labels 0 and 1 as float64."""
+    labels = check_vector(y, "y_true", np.float64, n_rows)
+    bad = ~((labels == 0) | (labels == 1))
+    if bad.any():
+        row = int(bad.argmax())
+        msg = f"y_true must hold 0 and 1 only, got {labels[row]} in row {row}"
+        raise ValueError(msg)
+    return labels
+
+
+def check_weights(
+    sample_weight: ArrayLike | None, n_rows: int, name: str = "sample_weight"
+) -> Float64Array | None:
+    """Return finite weights >= 0 as float64, not all of them zero, or None."""
+    if sample_weight is None:
+        return None
+    weights = check_vector(sample_weight, name, np.float64, n_rows)
+    bad = ~((weights >= 0) & np.isfinite(weights))
+    if bad.any():
+        row = int(bad.argmax())
+        msg = f"{name} must be finite and >= 0, got {weights[row]} in row {row}"
+        raise ValueError(msg)
+    if n_rows and not weights.any():
+        msg = f"{name} must hold a positive value, got zeros only"
+        raise ValueError(msg)
+    return weights
