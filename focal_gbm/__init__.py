@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from focal_gbm.lightgbm import FocalLGBMClassifier as FocalLGBMClassifier
     from focal_gbm.loss import FocalLoss as FocalLoss
     from focal_gbm.objective import FocalMetric as FocalMetric
     from focal_gbm.objective import FocalObjective as FocalObjective
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "FocalLGBMClassifier": "lightgbm",
     "FocalLoss": "loss",
     "FocalMetric": "objective",
     "FocalObjective": "objective",

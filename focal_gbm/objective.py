@@ -108,6 +108,9 @@ class FocalObjective:
     scale : float > 0, default=1.0
         Factor on both derivatives. Class weights (w_0, w_1) are
         ``alpha=w_1 / (w_0 + w_1), scale=w_0 + w_1``.
+    offset : float, default=0.0
+        Added to every raw score: where boosting starts, for boosters that start a
+        custom objective at 0. It has to be added to the predictions too.
 
     Notes
     -----
@@ -133,6 +136,7 @@ class FocalObjective:
     link: str = field(default="posterior", kw_only=True)
     hessian: str = field(default="expected", kw_only=True)
     scale: float = field(default=1.0, kw_only=True)
+    offset: float = field(default=0.0, kw_only=True)
     _buffers: _Buffers = field(
         default_factory=_Buffers, init=False, repr=False, compare=False
     )
@@ -140,7 +144,9 @@ class FocalObjective:
     def __post_init__(self) -> None:
         object.__setattr__(self, "gamma", check_gamma(self.gamma))
         object.__setattr__(self, "alpha", check_alpha(self.alpha))
-        object.__setattr__(self, "scale", check_real(self.scale, "scale", low=0.0))
+        scale = check_real(self.scale, "scale", low=0.0, high=np.inf, open_ends=True)
+        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "offset", check_real(self.offset, "offset"))
         check_option(self.link, "link", LINKS)
         check_option(self.hessian, "hessian", HESSIANS)
         if self.link == "posterior" and self.hessian != "expected":
@@ -201,8 +207,10 @@ class FocalObjective:
 
     def _form(self) -> tuple[Any, np.float32]:
         if self.link == "posterior":
-            return posterior_form(self.gamma), np.float32(self.loss.shift)
-        return _CLASSIC_FORMS[self.hessian](np.float32(self.gamma)), np.float32(0.0)
+            shift = self.offset + self.loss.shift
+            return posterior_form(self.gamma), np.float32(shift)
+        form = _CLASSIC_FORMS[self.hessian](np.float32(self.gamma))
+        return form, np.float32(self.offset)
 
 
 @dataclass(frozen=True)
@@ -223,6 +231,8 @@ class FocalMetric:
         focal loss, or a name of :mod:`focal_gbm.metrics` that compares labels with
         scores, at its default budget: "recall_at_fpr", "recall_at_alert_rate" or
         "precision_at_alert_rate".
+    offset : float, default=0.0
+        That of the objective.
     name : str or None, default=None
         How the booster lists it; None: the metric's own name. XGBoost guesses the
         direction of early stopping from the name and takes what it does not know
@@ -249,11 +259,13 @@ class FocalMetric:
     alpha: float | None = None
     link: str = field(default="posterior", kw_only=True)
     metric: str = field(default="log_loss", kw_only=True)
+    offset: float = field(default=0.0, kw_only=True)
     name: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         FocalLoss(self.gamma, self.alpha, self.link)
         check_option(self.metric, "metric", METRICS)
+        check_real(self.offset, "offset")
 
     @property
     def is_higher_better(self) -> bool:
@@ -261,7 +273,7 @@ class FocalMetric:
         return self.metric in RANK_METRICS
 
     @property
-    def __name__(self) -> str:  # noqa: A003, PLW3201 - XGBoost lists a metric by it
+    def __name__(self) -> str:
         """The name that XGBoost lists."""
         name = self.name or self.metric
         return f"neg_{name}" if self.is_higher_better else name
@@ -329,15 +341,15 @@ class FocalMetric:
         >>> FocalMetric(metric="error").evaluate([0, 1], [-3.0, -1.0])
         0.5
         """
-        loss = FocalLoss(self.gamma, self.alpha, self.link)
-        if self.metric == "focal":
-            rows = loss.loss(y_true, raw_prediction)
-        elif self.metric in RANK_METRICS:
-            score = check_vector(raw_prediction, "raw_prediction", np.float64)
+        score = check_vector(raw_prediction, "raw_prediction", np.float64)
+        if self.metric in RANK_METRICS:
             measure = getattr(metrics, self.metric)
             return float(measure(y_true, score, sample_weight=sample_weight))
+        loss = FocalLoss(self.gamma, self.alpha, self.link)
+        if self.metric == "focal":
+            rows = loss.loss(y_true, score + self.offset)
         else:
-            log_odds = loss.log_odds(raw_prediction)
+            log_odds = loss.log_odds(score + self.offset)
             if self.metric == "log_loss":
                 rows = FocalLoss(gamma=0.0).loss(y_true, log_odds)
             else:

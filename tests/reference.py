@@ -15,7 +15,21 @@ mp.dps = 60
 
 GAMMAS = (0.0, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0)
 ALPHAS = (None, 0.25, 0.5, 0.9)
-SCORES = (-40.0, -23.7, -11.3, -6.2, -2.9, -1.0, -0.013, 0.0, 0.4, 2.75, 7.5, 18.1, 40.0)
+SCORES = (
+    -40.0,
+    -23.7,
+    -11.3,
+    -6.2,
+    -2.9,
+    -1.0,
+    -0.013,
+    0.0,
+    0.4,
+    2.75,
+    7.5,
+    18.1,
+    40.0,
+)
 
 
 def weights(alpha):
@@ -52,7 +66,9 @@ def slope(y, z, gamma, alpha):
     """Return |d loss / dz| through d loss / dp, at the working precision."""
     p, q = sigmoid(z if y else -z), sigmoid(-z if y else z)
     modulation = q ** mpf(gamma)
-    return weights(alpha)[y] * p * q * (modulation / p - gamma * modulation / q * log(p))
+    return (
+        weights(alpha)[y] * p * q * (modulation / p - gamma * modulation / q * log(p))
+    )
 
 
 @cache

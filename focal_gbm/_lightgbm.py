@@ -1,0 +1,256 @@
+"""What LightGBM needs around a custom objective: parameters looked at before they
+are lost, metrics on probabilities, a progress bar, and a model text that says all."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from lightgbm import Booster
+from lightgbm.basic import _ConfigAliases
+from lightgbm.callback import CallbackEnv
+from numpy.typing import NDArray
+from sklearn.utils import check_array
+
+from focal_gbm._classifier import OWN_PARAMETERS, Training
+from focal_gbm.objective import METRICS, FocalMetric
+
+# Names under which LightGBM would measure raw scores as if they were
+# probabilities, and the measure of FocalMetric that is right.
+_METRICS = {
+    "binary_logloss": ("binary_logloss", "log_loss"),
+    "binary": ("binary_logloss", "log_loss"),
+    "logloss": ("binary_logloss", "log_loss"),
+    "cross_entropy": ("cross_entropy", "log_loss"),
+    "xentropy": ("cross_entropy", "log_loss"),
+    "binary_error": ("binary_error", "error"),
+    "error": ("binary_error", "error"),
+    **{name: (name, name) for name in METRICS if name != "error"},
+}
+_RANK_METRICS = ("auc", "average_precision")
+_NO_METRIC = ("None", "none", "null", "na", "custom", "")
+
+# LightGBM accepts these, and a custom objective leaves them without effect.
+_DEAD_PARAMETERS = {
+    "alpha": "did you mean focal_alpha?",
+    "boost_from_average": "set start: 0 begins at even odds, 1 at the base rate",
+    "fair_c": "it belongs to another objective",
+    "neg_bagging_fraction": "use subsample, or data_sample_strategy='goss'",
+    "num_class": "only binary classification is supported",
+    "poisson_max_delta_step": "did you mean max_delta_step?",
+    "pos_bagging_fraction": "use subsample, or data_sample_strategy='goss'",
+    "reg_sqrt": "it belongs to another objective",
+    "sigmoid": "the raw score is the log-odds as it is",
+    "tweedie_variance_power": "it belongs to another objective",
+}
+_SKLEARN_PARAMETERS = ("class_weight", "importance_type", "n_jobs", "random_state")
+
+
+def aliases(name: str) -> set[str]:
+    """Return every name of a parameter of LightGBM."""
+    return set(_ConfigAliases.get(name))
+
+
+def given(parameters: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """Return the value of a parameter under whichever of its names it was given."""
+    for alias in (name, *sorted(aliases(name))):
+        if parameters.get(alias) is not None:
+            return parameters[alias]
+    return default
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Refuse what LightGBM does not know and what could not act."""
+    _ConfigAliases.get("objective")  # fills the table
+    known = {alias for names in _ConfigAliases.aliases.values() for alias in names}
+    known |= {*_SKLEARN_PARAMETERS, *OWN_PARAMETERS}
+    for name, value in parameters.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            msg = f"LightGBM has no parameter {name!r} (given {value!r}){hint}"
+            raise ValueError(msg)
+    for dead, hint in _DEAD_PARAMETERS.items():
+        value = given(parameters, dead)
+        if value is not None:
+            msg = f"{dead}={value!r} has no effect on a focal objective: {hint}"
+            raise ValueError(msg)
+    objective = given(parameters, "objective", "binary")
+    if objective != "binary":
+        msg = (
+            f"objective must be None or 'binary', got {objective!r}: the focal loss is "
+            "the objective; pass a FocalObjective to LGBMClassifier for another setting"
+        )
+        raise ValueError(msg)
+    if given(parameters, "boosting") in ("rf", "random_forest"):
+        msg = (
+            "boosting_type='rf' refuses custom objectives in LightGBM; use 'gbdt' or "
+            "'dart', with subsample or data_sample_strategy='goss' for randomness"
+        )
+        raise ValueError(msg)
+
+
+def scores_are_predictions(parameters: Mapping[str, Any]) -> bool:
+    """Whether the scores of training are what the model will predict: linear trees
+    predict otherwise, and asking dart drops the trees of the next iteration."""
+    is_dart = given(parameters, "boosting") == "dart"
+    return not (is_dart or given(parameters, "linear_tree", False))
+
+
+class _OnProbabilities:
+    """A metric of the user's, given the probabilities that raw scores stand for."""
+
+    def __init__(self, metric: Callable[..., Any], training: Training) -> None:
+        self._metric = metric
+        self._training = training
+        # LightGBM passes as many values as the signature has parameters.
+        self.__signature__ = inspect.signature(metric)
+
+    def __call__(self, y_true: Any, raw: NDArray[np.float64], *rest: Any) -> Any:
+        training = self._training
+        return self._metric(
+            y_true, training.loss.probability(raw + training.start), *rest
+        )
+
+
+def metrics(training: Training, *requests: Any) -> tuple[list[str], list[Any]]:
+    """Split requested metrics into LightGBM's own names and callables."""
+    native: list[str] = []
+    callables: list[Any] = []
+    for request in _flat(requests):
+        if isinstance(request, FocalMetric):
+            added = request
+        elif callable(request):
+            added = _OnProbabilities(request, training)
+        elif request in _RANK_METRICS:
+            native += [request] if request not in native else []
+            continue
+        elif request in _NO_METRIC:
+            continue
+        elif request in _METRICS:
+            name, measure = _METRICS[request]
+            added = training.metric(measure, name)
+        else:
+            choices = ", ".join((*_RANK_METRICS, *_METRICS))
+            msg = (
+                f"metric {request!r} would be computed on raw scores while LightGBM "
+                f"trains with a custom objective; use one of {choices}, or a callable"
+            )
+            raise ValueError(msg)
+        if added not in callables:
+            callables.append(added)
+    return native, callables
+
+
+def _flat(requests: Any) -> list[Any]:
+    """Return metrics as a flat list; LightGBM also takes comma-separated names."""
+    flat: list[Any] = []
+    for request in requests:
+        if request is None:
+            continue
+        if isinstance(request, str):
+            flat += [name.strip() for name in request.split(",")]
+        elif isinstance(request, (list, tuple, set)):
+            flat += _flat(request)
+        else:
+            flat.append(request)
+    return flat
+
+
+class Closing:
+    """Callback that finds the closing constant from the scores of the last iteration,
+    which LightGBM already has: predicting them again costs a third of the training."""
+
+    def __init__(self, training: Training) -> None:
+        self._training = training
+        self._iteration = -1
+        self._constant = 0.0
+
+    def __call__(self, env: CallbackEnv) -> None:
+        if env.iteration == env.end_iteration - 1:
+            env.model.eval_train(self._measure)
+            self._iteration = env.iteration + 1
+
+    def _measure(self, raw: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
+        self._constant = self._training.closing_constant(raw)
+        return "closing constant", self._constant, False
+
+    def constant(self, booster: Booster, num_threads: int) -> float:
+        """Return the constant for the trees that predictions will use."""
+        ran_through = self._iteration > 0
+        if ran_through and booster.best_iteration in (-1, 0, self._iteration):
+            return self._constant
+        training = self._training
+        raw = booster.predict(
+            _as_parent_reads(training.X), raw_score=True, num_threads=num_threads
+        )
+        if training.init_score is not None:
+            raw = raw + training.init_score
+        return training.closing_constant(raw)
+
+
+def _as_parent_reads(X: Any) -> Any:
+    """Return what the parent's fit and predict make of features in an array."""
+    if hasattr(X, "columns") or hasattr(X, "column_names"):
+        return X
+    return check_array(
+        X,
+        accept_sparse=True,
+        dtype=(np.float64, np.float32),
+        ensure_all_finite=False,
+    )
+
+
+class ProgressBar:
+    """Callback that shows the iterations and the last metrics."""
+
+    def __init__(self, title: str) -> None:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError as error:
+            msg = "progress=True needs tqdm: pip install tqdm"
+            raise ImportError(msg) from error
+        self._bar = tqdm(desc=title, unit="tree")
+
+    def __call__(self, env: CallbackEnv) -> None:
+        self._bar.total = env.end_iteration - env.begin_iteration
+        self._bar.set_postfix(
+            {f"{r[0]} {r[1]}": f"{r[2]:.4g}" for r in env.evaluation_result_list or ()},
+            refresh=False,
+        )
+        self._bar.update()
+
+    def close(self) -> None:
+        """Leave the finished bar."""
+        self._bar.close()
+
+
+def stamp(model: str, constant: float, *, says_log_odds: bool) -> str:
+    """Return the text of a model with ``constant`` added to every raw score.
+
+    It goes into the leaves of the first tree, and into the constants of the linear
+    models in them, if there are. With ``says_log_odds`` the model is made one of
+    LightGBM's binary objective, so that readers apply the sigmoid.
+    """
+    head, tree, rest = model.partition("Tree=0\n")
+    first, end, tail = rest.partition("\n\n")
+    lines = []
+    for line in first.split("\n"):
+        key, _, values = line.partition("=")
+        if key in ("leaf_value", "leaf_const") and values:
+            shifted = (repr(float(value) + constant) for value in values.split(" "))
+            line = f"{key}={' '.join(shifted)}"
+        lines.append(line)
+    # The sizes are those of the trees' text; a stale one aborts the process, and
+    # without them LightGBM reads tree after tree.
+    header = [line for line in head.split("\n") if not line.startswith("tree_sizes=")]
+    if says_log_odds and not any(line.startswith("objective=") for line in header):
+        after = next(
+            i for i, v in enumerate(header) if v.startswith("max_feature_idx=")
+        )
+        header.insert(after + 1, "objective=binary sigmoid:1")
+        tail = tail.replace("[objective: custom]", "[objective: binary]", 1)
+    return "".join(("\n".join(header), tree, "\n".join(lines), end, tail))

@@ -1,0 +1,506 @@
+"""FocalLGBMClassifier: focal loss on LightGBM, with probabilities that hold.
+
+LightGBM calls a custom objective once per iteration but gives it none of what its
+own objectives get: no start, no class weights, no right metrics, no sigmoid in the
+saved model. This module adds them around the parent's fit:
+
+- raw scores are offset by the start, in the objective and in the metrics;
+- class weights act in the loss, where they cannot shift the probability;
+- the moment the parent stores the trained booster, the start and a closing constant
+  go into the leaves of its first tree, and its text says the objective whose
+  sigmoid every reader of the model knows. It has to be that moment: wrappers around
+  ``fit`` (MLflow's autolog) copy the model before ``fit`` of this class returns.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightgbm import Booster, LGBMClassifier, LGBMModel
+from numpy.typing import ArrayLike, NDArray
+
+from focal_gbm import _lightgbm
+from focal_gbm._checks import check_vector, check_weights
+from focal_gbm._classifier import OWN_PARAMETERS, FocalClassifierMixin, Training
+
+
+class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
+    """LightGBM classifier with focal loss and probabilities that hold.
+
+    Everything of :class:`lightgbm.LGBMClassifier` stays: parameters, ``booster_``,
+    ``feature_importances_``, callbacks, early stopping, categorical columns, missing
+    values, sparse and data frames, SHAP. Only binary targets are supported; the
+    positive class is the second in sorted order.
+
+    With the default link the booster boosts the log-odds of the positive class, so
+    that its raw score is the log-odds and expit of it the probability, here and in
+    every reader of the saved model. ``class_weight``, ``scale_pos_weight``,
+    ``is_unbalance`` and ``focal_alpha`` shape the training and never shift the
+    probabilities; all but ``focal_alpha`` move the decision of ``predict``.
+    ``sample_weight`` describes the population that the probabilities refer to.
+
+    Parameters
+    ----------
+    focal_gamma : float in [0, 30], default=2.0
+        How far easy rows are weighted down; 0 is log-loss.
+    focal_alpha : float in (0, 1) or None, default=None
+        Weight of the positive class, 1 - focal_alpha being that of the negative.
+        None: both weigh 1.
+    link : {"posterior", "logit"}, default="posterior"
+        "posterior": the raw score is the log-odds. "logit": it is the logit of the
+        classic form, and the closed form of :class:`FocalLoss` makes probabilities
+        of it in ``decision_function`` and ``predict_proba``; a plain booster then
+        returns raw scores, for which expit would be no probability. Derivatives of
+        "logit" shrink as rows get easy, so ``min_child_weight`` and ``reg_lambda``
+        bite harder than with log-loss.
+    max_step : float > 0 or None, default=4.0
+        Bound on the step of a leaf in log-odds, before the learning rate; handed to
+        ``max_delta_step`` unless you set that. None: no bound. A leaf of frauds
+        alone asks for a step of 1 / rate, by which plain boosting collapses on rare
+        classes.
+    start : float in [0, 1], default=0.5
+        Where boosting begins, as a share of the log-odds of the base rate. Without
+        effect when ``init_model`` or ``init_score`` say where.
+    progress : bool, default=False
+        Show a progress bar over the iterations; needs tqdm.
+    min_child_weight : float, default=1.0
+        As in LightGBM, whose default of 1e-3 lets leaves of one or two positives
+        through; on the scale of log-loss, 1 asks for some evidence.
+    verbose : int or None, default=None
+        As in LightGBM; None is LightGBM's default.
+    **kwargs
+        Every parameter of :class:`lightgbm.LGBMClassifier` and of LightGBM itself,
+        by any of its names. Unknown ones are refused at fit, and so are those that
+        have no effect under a custom objective. ``objective`` may be None or
+        "binary"; ``boosting_type="rf"`` cannot be had with a custom objective.
+
+    Attributes
+    ----------
+    loss_ : FocalLoss
+        The loss trained with, class weights included in its alpha.
+    threshold_ : float
+        Probability above which ``predict`` says the positive class: 1/2, or with
+        class weights w_0 / (w_0 + w_1), the decision of least weighted error
+        (Elkan 2001, "The foundations of cost-sensitive learning", eq. 2).
+    classes_ : ndarray of shape (2,)
+        Labels; the second is the positive class.
+    booster_ : lightgbm.Booster
+        The trained booster, complete in itself.
+
+    See Also
+    --------
+    FocalObjective : The objective alone, for ``lightgbm.train``.
+
+    Notes
+    -----
+    ``predict(X, raw_score=True)``, ``pred_leaf`` and ``pred_contrib`` are those of
+    the parent. Start and closing constant stand in the leaves of the first tree, so
+    ``start_iteration > 0`` leaves them out, as it does the bias of LightGBM's own
+    objectives.
+
+    Examples
+    --------
+    >>> from focal_gbm import FocalLGBMClassifier
+    >>> from focal_gbm.datasets import make_transactions
+    >>> data = make_transactions(n_customers=200, n_terminals=400, n_days=60)
+    >>> X, y = data.drop(columns=["is_fraud", "time"]), data["is_fraud"]
+    >>> model = FocalLGBMClassifier(n_estimators=30, verbose=-1).fit(X, y)
+    >>> p = model.predict_proba(X)[:, 1]
+    >>> bool(abs(p.mean() / y.mean() - 1) < 0.01)
+    True
+    """
+
+    def __init__(
+        self,
+        *,
+        focal_gamma: float = 2.0,
+        focal_alpha: float | None = None,
+        link: str = "posterior",
+        max_step: float | None = 4.0,
+        start: float = 0.5,
+        progress: bool = False,
+        min_child_weight: float = 1.0,
+        verbose: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.focal_gamma = focal_gamma
+        self.focal_alpha = focal_alpha
+        self.link = link
+        self.max_step = max_step
+        self.start = start
+        self.progress = progress
+        self.verbose = verbose
+        super().__init__(min_child_weight=min_child_weight, **kwargs)
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        init_score: ArrayLike | None = None,
+        eval_set: Any = None,
+        eval_names: list[str] | None = None,
+        eval_sample_weight: Any = None,
+        eval_class_weight: Any = None,
+        eval_init_score: Any = None,
+        eval_metric: Any = None,
+        feature_name: Any = "auto",
+        categorical_feature: Any = "auto",
+        callbacks: list[Callable[..., Any]] | None = None,
+        init_model: Any = None,
+        *,
+        eval_X: Any = None,
+        eval_y: Any = None,
+    ) -> FocalLGBMClassifier:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Labels of two classes, of any type.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Finite weights >= 0: how many rows of the population a row stands for.
+        init_score : array-like of shape (n_samples,) or None, default=None
+            Raw scores to begin from. One value for all rows becomes part of the
+            model. Scores that differ by row do not, as in LightGBM: add a row's own
+            to its raw score before you read a probability.
+        eval_set, eval_names, eval_sample_weight, eval_class_weight, eval_X, eval_y
+            As in LightGBM, labels of the same kind as ``y`` in each. ``eval_X`` and
+            ``eval_y`` work on every supported version.
+        eval_init_score : list or dict or None, default=None
+            Needed with an ``init_score`` that differs by row, and only then.
+        eval_metric : str, callable, or list of them, default=None
+            "auc" and "average_precision" are LightGBM's own. "binary_logloss" (which
+            is always there unless ``metric`` says otherwise), "cross_entropy" and
+            "binary_error" are computed on the probabilities, where LightGBM would
+            take raw scores for them, and so are the names that :class:`FocalMetric`
+            knows. A callable gets probabilities, as with LightGBM's own objectives,
+            unless it is a :class:`FocalMetric`. LightGBM lists its own metrics first,
+            which matters to ``first_metric_only``.
+        feature_name, categorical_feature, callbacks
+            As in LightGBM.
+        init_model : str, Path, Booster, LGBMModel or None, default=None
+            Model to continue, on the same scale: a focal one of the same link, or
+            for the posterior link any whose raw score is the log-odds.
+
+        Returns
+        -------
+        self : FocalLGBMClassifier
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or an input cannot be used; the message names it.
+        """
+        parameters = self.get_params(deep=False)
+        _lightgbm.check_parameters(parameters)
+        eval_sets = _eval_sets(eval_set, eval_X, eval_y)
+        start, init_score = _start(self.link, init_score, eval_init_score, init_model)
+        if init_score is not None and eval_sets and eval_init_score is None:
+            msg = "eval_init_score must be given where init_score differs by row"
+            raise ValueError(msg)
+        training = self._prepare(
+            X,
+            y,
+            sample_weight,
+            scale_pos_weight=_lightgbm.given(parameters, "scale_pos_weight", 1.0),
+            is_unbalance=_lightgbm.given(parameters, "is_unbalance", False),
+            start=start,
+            init_score=init_score,
+        )
+        _check_eval_weights(eval_sets, eval_sample_weight)
+        default = "binary_logloss"
+        requested = _lightgbm.given(parameters, "metric", default)
+        native, callables = _lightgbm.metrics(training, eval_metric, requested)
+        training.native_metrics = native
+        training.closing = _lightgbm.Closing(training)
+        callbacks = list(callbacks or [])
+        if _lightgbm.scores_are_predictions(parameters):
+            callbacks.append(training.closing)
+        bar = _lightgbm.ProgressBar(type(self).__name__) if self.progress else None
+        self._training = training
+        try:
+            with warnings.catch_warnings():
+                if eval_set is None:  # the user did not use what is deprecated
+                    warnings.filterwarnings("ignore", "The argument 'eval_set'")
+                super().fit(
+                    X,
+                    training.labels,
+                    sample_weight=training.sample_weight,
+                    init_score=init_score,
+                    eval_set=_with_labels(eval_sets, X, y, training.labels),
+                    eval_names=eval_names,
+                    eval_sample_weight=eval_sample_weight,
+                    eval_class_weight=eval_class_weight,
+                    eval_init_score=eval_init_score,
+                    eval_metric=callables,
+                    feature_name=feature_name,
+                    categorical_feature=categorical_feature,
+                    callbacks=callbacks if bar is None else [*callbacks, bar],
+                    init_model=init_model,
+                )
+        finally:
+            del self._training
+            if bar is not None:
+                bar.close()
+        return self
+
+    def decision_function(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+        """Return the log-odds of the positive class.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Features.
+        **kwargs
+            As in ``predict``: ``start_iteration``, ``num_iteration``,
+            ``validate_features`` and LightGBM's own prediction parameters.
+
+        Returns
+        -------
+        log_odds : ndarray of shape (n_samples,), float64
+            expit of it is ``predict_proba(X)[:, 1]``.
+        """
+        raw = self.predict(X, raw_score=True, **kwargs)
+        return self.loss_.log_odds(raw)
+
+    def predict(
+        self,
+        X: Any,
+        raw_score: bool = False,
+        start_iteration: int = 0,
+        num_iteration: int | None = None,
+        pred_leaf: bool = False,
+        pred_contrib: bool = False,
+        validate_features: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the class of each row: the positive one above ``threshold_``.
+
+        Parameters
+        ----------
+        X, raw_score, start_iteration, num_iteration, pred_leaf, pred_contrib
+            As in :meth:`predict_proba`.
+        validate_features, **kwargs
+            As in :meth:`predict_proba`.
+
+        Returns
+        -------
+        label : ndarray of shape (n_samples,)
+            Or what LightGBM returns for ``raw_score``, ``pred_leaf``,
+            ``pred_contrib``.
+        """
+        result = self.predict_proba(
+            X,
+            raw_score=raw_score,
+            start_iteration=start_iteration,
+            num_iteration=num_iteration,
+            pred_leaf=pred_leaf,
+            pred_contrib=pred_contrib,
+            validate_features=validate_features,
+            **kwargs,
+        )
+        if raw_score or pred_leaf or pred_contrib:
+            return result
+        return self.classes_[(result[:, 1] > self.threshold_).astype(int)]
+
+    def predict_proba(
+        self,
+        X: Any,
+        raw_score: bool = False,
+        start_iteration: int = 0,
+        num_iteration: int | None = None,
+        pred_leaf: bool = False,
+        pred_contrib: bool = False,
+        validate_features: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Features.
+        raw_score, start_iteration, num_iteration, pred_leaf, pred_contrib
+            As in LightGBM: what to return instead, and the trees to use.
+        validate_features : bool, default=False
+            Whether the names of a data frame's columns must be those of the fit.
+        **kwargs
+            LightGBM's own prediction parameters.
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples, 2), float64
+            Columns in the order of ``classes_``.
+        """
+        result = super().predict_proba(
+            X,
+            raw_score=raw_score,
+            start_iteration=start_iteration,
+            num_iteration=num_iteration,
+            pred_leaf=pred_leaf,
+            pred_contrib=pred_contrib,
+            validate_features=validate_features,
+            **kwargs,
+        )
+        if raw_score or pred_leaf or pred_contrib or self.loss_.link == "posterior":
+            return result
+        # a booster without an objective line passes raw scores off as probabilities
+        positive = self.loss_.probability(result[:, 1])
+        return np.column_stack((1.0 - positive, positive))
+
+    def _process_params(self, stage: str) -> dict[str, Any]:
+        """Return what goes to LightGBM: ours taken out and, at fit, ours put in."""
+        parameters: dict[str, Any] = super()._process_params(stage)
+        for name in OWN_PARAMETERS:
+            parameters.pop(name, None)
+        for name in ("scale_pos_weight", "is_unbalance"):
+            for alias in _lightgbm.aliases(name):
+                parameters.pop(alias, None)
+        if self.verbose is None:
+            parameters.pop("verbose", None)
+        if stage == "fit":
+            training = self._training
+            parameters["objective"] = training.objective
+            parameters["metric"] = training.native_metrics or "None"
+            # few rows or constant columns leave no feature, fatal with a callable
+            if _lightgbm.given(parameters, "feature_pre_filter") is None:
+                parameters["feature_pre_filter"] = False
+            if _lightgbm.given(parameters, "max_delta_step") is None:
+                parameters["max_delta_step"] = training.leaf_bound
+        return parameters
+
+    @property
+    def _Booster(self) -> Booster | None:
+        return self.__dict__.get("_Booster")
+
+    @_Booster.setter
+    def _Booster(self, booster: Booster | None) -> None:
+        """Complete the booster that the parent's fit hands over, then keep it."""
+        training: Training | None = self.__dict__.get("_training")
+        if booster is not None and training is not None:
+            n_threads = self._process_n_jobs(self.n_jobs)
+            constant = training.closing.constant(booster, n_threads)
+            is_log_odds = training.loss.link == "posterior"
+            model = _lightgbm.stamp(
+                booster.model_to_string(num_iteration=-1),
+                training.start + constant,
+                says_log_odds=is_log_odds,
+            )
+            booster.model_from_string(model)
+            if is_log_odds:
+                booster.params["objective"] = "binary"
+            self.loss_ = training.loss
+            self.threshold_ = training.threshold
+        self.__dict__["_Booster"] = booster
+
+    @property
+    def _class_weight(self) -> None:
+        """None, so that the parent leaves the weights of the rows alone: it would
+        multiply class weights into them, and metrics and base rate would shift."""
+        return None
+
+    @_class_weight.setter
+    def _class_weight(self, value: Any) -> None:
+        pass
+
+
+def _eval_sets(eval_set: Any, eval_X: Any, eval_y: Any) -> list[Any] | None:
+    """Return evaluation sets as a list of pairs, from either way to give them."""
+    if (eval_X is None) != (eval_y is None):
+        msg = "eval_X and eval_y must be given together"
+        raise ValueError(msg)
+    if eval_X is None:
+        return [eval_set] if isinstance(eval_set, tuple) else eval_set
+    if eval_set is not None:
+        msg = "give either eval_set or eval_X and eval_y, not both"
+        raise ValueError(msg)
+    if not isinstance(eval_X, tuple):
+        return [(eval_X, eval_y)]
+    if not isinstance(eval_y, tuple) or len(eval_X) != len(eval_y):
+        msg = "eval_y must be a tuple as long as eval_X"
+        raise ValueError(msg)
+    return list(zip(eval_X, eval_y, strict=True))
+
+
+def _with_labels(
+    eval_sets: list[Any] | None, X: Any, y: Any, labels: NDArray[Any]
+) -> list[Any] | None:
+    """Put the labels as fitted where the training data are evaluated: LightGBM knows
+    them by identity."""
+    if eval_sets is None:
+        return None
+    return [
+        (X, labels) if pair[0] is X and pair[1] is y else pair for pair in eval_sets
+    ]
+
+
+def _check_eval_weights(eval_sets: list[Any] | None, weights: Any) -> None:
+    """Check the weights of the evaluation sets, a list or a dict by position."""
+    if not eval_sets or weights is None:
+        return
+    given = weights if isinstance(weights, dict) else dict(enumerate(weights))
+    for i, pair in enumerate(eval_sets):
+        check_weights(given.get(i), len(pair[1]), f"eval_sample_weight[{i}]")
+
+
+def _start(
+    link: str, init_score: Any, eval_init_score: Any, init_model: Any
+) -> tuple[float | None, NDArray[np.float64] | None]:
+    """Return the raw score to begin from, None for the one of the parameter, and the
+    scores that LightGBM has to be given."""
+    if eval_init_score is not None and init_score is None:
+        msg = "eval_init_score without init_score: the sets would begin elsewhere"
+        raise ValueError(msg)
+    if init_model is not None:
+        if init_score is not None:
+            msg = (
+                "init_score and init_model were both given: LightGBM would drop "
+                "init_score, since the model already says where to begin"
+            )
+            raise ValueError(msg)
+        _check_scale(link, init_model)
+        return 0.0, None
+    if init_score is None:
+        return None, None
+    scores = check_vector(init_score, "init_score", np.float64)
+    if not np.isfinite(scores).all():
+        row = int((~np.isfinite(scores)).argmax())
+        msg = f"init_score must be finite, got {scores[row]} in row {row}"
+        raise ValueError(msg)
+    if eval_init_score is None and len(scores) and (scores == scores[0]).all():
+        return float(scores[0]), None
+    warnings.warn(
+        "init_score differs by row and is not part of a LightGBM model: add the "
+        "init_score of a row to its raw score before you read a probability",
+        UserWarning,
+        stacklevel=3,
+    )
+    return 0.0, scores
+
+
+def _check_scale(link: str, init_model: Any) -> None:
+    """Refuse to continue a model whose raw scores mean something else."""
+    if isinstance(init_model, LGBMModel):
+        init_model = init_model.booster_
+    if isinstance(init_model, Booster):
+        text = init_model.model_to_string(num_iteration=1)
+    else:
+        text = Path(init_model).read_text(encoding="utf-8")
+    header = text.partition("Tree=0")[0].split("\n")
+    named = [line for line in header if line.startswith("objective=")]
+    says_log_odds = any(line.startswith("objective=binary") for line in named)
+    if (link == "posterior" and named and not says_log_odds) or (
+        link == "logit" and named
+    ):
+        msg = (
+            f"init_model has {named[0]!r}, and its raw scores are not those of "
+            f"link={link!r}"
+        )
+        raise ValueError(msg)
