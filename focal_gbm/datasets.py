@@ -1,0 +1,343 @@
+"""Card transactions to try things on: an embedded simulator."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from focal_gbm._checks import check_real
+
+Generator = np.random.Generator
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+DAY = 86_400.0  # seconds
+WINDOWS = (1, 7, 30)  # days
+N_FAVOURITES = 12  # terminals near home
+
+TRANSACTION_FEATURES = (
+    "amount",
+    "hour",
+    "is_weekend",
+    "distance",
+    "seconds_since_last",
+    "amount_ratio",
+    *(f"customer_{what}_{d}d" for d in WINDOWS for what in ("n", "mean_amount")),
+    *(f"terminal_{what}_{d}d" for d in WINDOWS for what in ("n", "risk")),
+)
+
+SCENARIOS = ("genuine", "skimmed terminal", "stolen card", "leaked card data")
+
+# How a skimmed terminal, a stolen card and leaked data behave; the simulator scales
+# the number of such events to the wanted fraud rate.
+_SKIMMED_SHARE = 0.6  # of the payments there that are made with a cloned card
+_SKIMMED_DAYS = (14, 40)
+_STOLEN_DAYS = 2.0
+_STOLEN_PAYMENTS = 6.0
+_LEAKED_DAYS = 14.0
+_LEAKED_PAYMENTS = 6.0
+
+
+class _World(NamedTuple):
+    """Who pays where: everything that does not change over time."""
+
+    home: Floats
+    place: Floats
+    typical_amount: Floats
+    spread: Floats
+    payments_a_day: Floats
+    usual_hour: Floats
+    favourites: Integers
+
+
+class _Payments(NamedTuple):
+    """Payments in no particular order; ``scenario`` indexes SCENARIOS."""
+
+    seconds: Floats
+    customer: Integers
+    terminal: Integers
+    amount: Floats
+    scenario: Integers
+
+
+def make_transactions(
+    n_customers: int = 1000,
+    n_terminals: int = 2000,
+    n_days: int = 90,
+    random_state: int | Generator | None = 0,
+    *,
+    fraud_rate: float = 0.005,
+    label_delay: float = 7.0,
+) -> pd.DataFrame:
+    """Simulate card transactions with fraud, in the order of time.
+
+    Customers live on a square map, pay near home at their own rate, hours and
+    amounts, and travel now and then. Three kinds of fraud are mixed in, a third of
+    the wanted number each: *skimmed terminals*, where for days a share of the
+    payments is made with cloned cards; *stolen cards*, a burst of large payments
+    anywhere within two days; *leaked card data*, small tests and large payments at
+    night among the customer's own for two weeks. The idea of customers, terminals
+    and scenarios is that of the Fraud Detection Handbook [1]_; the model is our own.
+
+    Features use the past alone. Aggregates of a customer run over the last 1, 7 and
+    30 days up to and including the payment; the risk of a terminal is the share of
+    fraud among its payments of such a window that ended ``label_delay`` days ago,
+    since labels arrive late.
+
+    Parameters
+    ----------
+    n_customers : int >= 1, default=1000
+        Cards; each makes two payments a day on average.
+    n_terminals : int >= 1, default=2000
+        Places to pay.
+    n_days : int >= 1, default=90
+        Days simulated. The first 30 days have short windows.
+    random_state : int, Generator or None, default=0
+        Seed. The same int gives the same frame.
+    fraud_rate : float in (0, 0.5), default=0.005
+        Expected share of fraudulent payments.
+    label_delay : float >= 0, default=7.0
+        Days until a label is known.
+
+    Returns
+    -------
+    transactions : DataFrame
+        One row a payment: ``time``, ``customer_id``, ``terminal_id``, the features
+        named in ``TRANSACTION_FEATURES`` (float32; NaN where the past is empty),
+        ``scenario`` and the label ``is_fraud`` (int8).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of range.
+
+    References
+    ----------
+    .. [1] Y.-A. Le Borgne, W. Siblini, B. Lebichot, G. Bontempi. Reproducible
+       machine learning for credit card fraud detection: practical handbook. 2022,
+       chapter 3.
+
+    Examples
+    --------
+    >>> from focal_gbm.datasets import TRANSACTION_FEATURES, make_transactions
+    >>> data = make_transactions(n_customers=100, n_terminals=200, n_days=40)
+    >>> X, y = data[list(TRANSACTION_FEATURES)], data["is_fraud"]
+    >>> X.shape[1], bool(data["time"].is_monotonic_increasing)
+    (18, True)
+    """
+    n_customers = _check_count(n_customers, "n_customers")
+    n_terminals = _check_count(n_terminals, "n_terminals")
+    n_days = _check_count(n_days, "n_days")
+    fraud_rate = check_real(fraud_rate, "fraud_rate", low=0.0, high=0.5, open_ends=True)
+    label_delay = check_real(label_delay, "label_delay", low=0.0)
+    rng = np.random.default_rng(random_state)
+    world = _make_world(rng, n_customers, n_terminals)
+    genuine = _pay(rng, world, n_days)
+    n_fraud = len(genuine.seconds) * fraud_rate / (1 - fraud_rate)
+    kinds = (
+        _skim(rng, genuine, n_terminals, n_days, n_fraud / 3),
+        _steal(rng, world, n_days, n_fraud / 3),
+        _leak(rng, world, n_days, n_fraud / 3),
+    )
+    parts = zip(*kinds, strict=True)
+    payments = _Payments(*(np.concatenate(part) for part in parts))
+    order = np.argsort(payments.seconds, kind="stable")
+    payments = _Payments(*(values[order] for values in payments))
+    return _frame(world, payments, label_delay * DAY)
+
+
+def _check_count(value: int, name: str) -> int:
+    number = check_real(value, name, low=1.0)
+    if number != int(number):
+        msg = f"{name} must be a whole number, got {value!r}"
+        raise ValueError(msg)
+    return int(number)
+
+
+def _make_world(rng: Generator, n_customers: int, n_terminals: int) -> _World:
+    home = rng.uniform(0, 100, (n_customers, 2))
+    place = rng.uniform(0, 100, (n_terminals, 2))
+    k = min(N_FAVOURITES, n_terminals)
+    favourites = cKDTree(place).query(home, k=k)[1].reshape(n_customers, k)
+    return _World(
+        home,
+        place,
+        np.exp(rng.normal(np.log(30), 0.6, n_customers)),
+        rng.uniform(0.3, 0.8, n_customers),
+        rng.gamma(2.0, 1.0, n_customers),
+        rng.normal(14, 2.5, n_customers),
+        favourites,
+    )
+
+
+def _pay(rng: Generator, world: _World, n_days: int) -> _Payments:
+    """Return the payments that customers make themselves."""
+    n_each = rng.poisson(world.payments_a_day * n_days)
+    n_each[0] = max(n_each[0], 1)  # never an empty frame
+    customer = np.repeat(np.arange(len(n_each)), n_each)
+    n = len(customer)
+    hour = rng.normal(world.usual_hour[customer], 3.5) % 24
+    seconds = (rng.integers(0, n_days, n) + hour / 24) * DAY
+    k = world.favourites.shape[1]
+    nth = np.minimum(rng.geometric(0.25, n) - 1, k - 1)
+    terminal = world.favourites[customer, nth]
+    is_away = rng.random(n) < 0.05
+    terminal = np.where(is_away, rng.integers(0, len(world.place), n), terminal)
+    amount = _amounts(rng, world, customer, np.ones(n))
+    return _Payments(seconds, customer, terminal, amount, np.zeros(n, np.int64))
+
+
+def _amounts(
+    rng: Generator, world: _World, customer: Integers, factor: Floats
+) -> Floats:
+    exponent = rng.normal(0.0, world.spread[customer])
+    amount = world.typical_amount[customer] * factor * np.exp(exponent)
+    return np.maximum(np.round(amount, 2), 0.01)
+
+
+def _skim(
+    rng: Generator,
+    genuine: _Payments,
+    n_terminals: int,
+    n_days: int,
+    n_fraud: float,
+) -> _Payments:
+    """Turn a share of the payments at skimmed terminals into fraud."""
+    a_day = len(genuine.seconds) / (n_terminals * n_days)
+    mean_days = min(sum(_SKIMMED_DAYS) / 2, n_days)
+    n_events = rng.poisson(n_fraud / (_SKIMMED_SHARE * a_day * mean_days))
+    terminals = rng.integers(0, n_terminals, n_events)
+    starts = rng.uniform(0, n_days, n_events) * DAY
+    ends = starts + rng.uniform(*_SKIMMED_DAYS, n_events) * DAY
+    order = np.argsort(genuine.terminal, kind="stable")
+    sorted_terminals = genuine.terminal[order]
+    scenario = genuine.scenario.copy()
+    for terminal, start, end in zip(terminals, starts, ends, strict=True):
+        first, last = np.searchsorted(sorted_terminals, [terminal, terminal + 1])
+        rows = order[first:last]
+        seconds = genuine.seconds[rows]
+        rows = rows[(seconds >= start) & (seconds < end)]
+        scenario[rows[rng.random(len(rows)) < _SKIMMED_SHARE]] = 1
+    return genuine._replace(scenario=scenario)
+
+
+def _steal(rng: Generator, world: _World, n_days: int, n_fraud: float) -> _Payments:
+    """Return bursts of large payments with stolen cards, anywhere."""
+    customer, start = _events(rng, world, n_days, n_fraud, _STOLEN_PAYMENTS)
+    n = len(customer)
+    seconds = start + rng.uniform(0, _STOLEN_DAYS * DAY, n)
+    terminal = rng.integers(0, len(world.place), n)
+    factor = np.exp(rng.normal(np.log(3), 0.6, n))
+    amount = _amounts(rng, world, customer, factor)
+    return _within(
+        _Payments(seconds, customer, terminal, amount, np.full(n, 2)), n_days
+    )
+
+
+def _leak(rng: Generator, world: _World, n_days: int, n_fraud: float) -> _Payments:
+    """Return tests and large payments at night with leaked card data."""
+    customer, start = _events(rng, world, n_days, n_fraud, _LEAKED_PAYMENTS)
+    n = len(customer)
+    night = (rng.normal(2, 3, n) % 24) / 24
+    day = np.floor((start / DAY) + rng.uniform(0, _LEAKED_DAYS, n))
+    terminal = rng.integers(0, len(world.place), n)
+    amount = _amounts(rng, world, customer, np.exp(rng.normal(np.log(4), 0.5, n)))
+    is_test = rng.random(n) < 0.4
+    amount = np.where(is_test, np.round(rng.uniform(0.5, 2.0, n), 2), amount)
+    return _within(
+        _Payments((day + night) * DAY, customer, terminal, amount, np.full(n, 3)),
+        n_days,
+    )
+
+
+def _events(
+    rng: Generator, world: _World, n_days: int, n_fraud: float, payments: float
+) -> tuple[Integers, Floats]:
+    """Return customer and start of each fraudulent payment, event by event."""
+    n_events = rng.poisson(n_fraud / payments)
+    n_each = 1 + rng.poisson(payments - 1, n_events)
+    customer = rng.integers(0, len(world.home), n_events)
+    start = rng.uniform(0, n_days, n_events) * DAY
+    return np.repeat(customer, n_each), np.repeat(start, n_each)
+
+
+def _within(payments: _Payments, n_days: int) -> _Payments:
+    kept = payments.seconds < n_days * DAY
+    return _Payments(*(values[kept] for values in payments))
+
+
+def _frame(world: _World, payments: _Payments, label_delay: float) -> pd.DataFrame:
+    """Return the payments with their features."""
+    seconds, customer, terminal, amount, scenario = payments
+    is_fraud = (scenario > 0).astype(np.float64)
+    columns: dict[str, Floats] = {
+        "amount": amount,
+        "hour": seconds % DAY / 3600,
+        "is_weekend": ((seconds // DAY) % 7 >= 5).astype(float),
+        "distance": np.linalg.norm(
+            world.home[customer] - world.place[terminal], axis=1
+        ),
+    }
+    by_customer = _History(customer, seconds)
+    columns["seconds_since_last"] = by_customer.since_last()
+    by_terminal = _History(terminal, seconds)
+    for days in WINDOWS:
+        window = days * DAY
+        n, total = by_customer.sums(amount, window, 0.0)
+        columns[f"customer_n_{days}d"] = n
+        columns[f"customer_mean_amount_{days}d"] = total / n
+        n, frauds = by_terminal.sums(is_fraud, window, label_delay)
+        columns[f"terminal_n_{days}d"] = n
+        with np.errstate(invalid="ignore"):
+            columns[f"terminal_risk_{days}d"] = frauds / n
+    columns["amount_ratio"] = amount / columns["customer_mean_amount_30d"]
+    start = np.datetime64("2024-01-01", "s")
+    return pd.DataFrame(
+        {
+            "time": start + seconds.astype("timedelta64[s]"),
+            "customer_id": customer,
+            "terminal_id": terminal,
+            **{k: columns[k].astype(np.float32) for k in TRANSACTION_FEATURES},
+            "scenario": pd.Categorical.from_codes(scenario, SCENARIOS),
+            "is_fraud": is_fraud.astype(np.int8),
+        }
+    )
+
+
+class _History:
+    """Sums over the past of each entity, by binary search in one sorted key."""
+
+    def __init__(self, entity: Integers, seconds: Floats) -> None:
+        # far enough apart that a window never reaches the entity before
+        stride = seconds.max() + 1000 * DAY
+        self._order = np.lexsort((seconds, entity))
+        self._entity, self._seconds = entity, seconds
+        self._key = (entity * stride + seconds)[self._order]
+
+    def sums(
+        self, values: Floats, window: float, delay: float
+    ) -> tuple[Floats, Floats]:
+        """Return count and sum of ``values`` in (t - delay - window, t - delay]."""
+        total = np.concatenate(([0.0], np.cumsum(values[self._order])))
+        key = self._key
+        first = np.searchsorted(key, key - delay - window, side="right")
+        end = np.searchsorted(key, key - delay, side="right")
+        return self._unsorted((end - first).astype(float)), self._unsorted(
+            total[end] - total[first]
+        )
+
+    def since_last(self) -> Floats:
+        """Return the seconds since the entity's payment before, NaN for the first."""
+        seconds, entity = self._seconds[self._order], self._entity[self._order]
+        gap = np.diff(seconds, prepend=np.nan)
+        gap[np.flatnonzero(np.diff(entity, prepend=-1))] = np.nan
+        return self._unsorted(gap)
+
+    def _unsorted(self, values: Floats) -> Floats:
+        out = np.empty_like(values)
+        out[self._order] = values
+        return out

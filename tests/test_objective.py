@@ -1,0 +1,437 @@
+"""FocalObjective and FocalMetric: the float32 kernels and the four entry points."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+import reference
+import xgboost as xgb
+from scipy.special import expit
+from sklearn.metrics import log_loss
+
+from focal_gbm import FocalLoss, FocalMetric, FocalObjective
+from focal_gbm._kernels import fill_omega
+from focal_gbm._omega import posterior_form
+from focal_gbm.metrics import recall_at_fpr
+
+LOGIT_HESSIANS = ("expected", "exact", "clipped")
+ALL_FORMS = [
+    ("posterior", "expected"),
+    *(("logit", hessian) for hessian in LOGIT_HESSIANS),
+]
+GRID = np.linspace(-40, 40, 1601, dtype=np.float32)
+EXTREMES = np.array(
+    [-np.inf, -3.4e38, -1e6, -104, -88, -87, -80, -17, -1e-38, -0.0]
+    + [0.0, 1e-45, 1e-7, 17, 37, 80, 87, 88, 104, 1e6, 3.4e38, np.inf],
+    dtype=np.float32,
+)
+
+
+def both_classes(z):
+    """Return labels and scores with every score in both classes."""
+    return np.repeat([0.0, 1.0], len(z)).astype(np.float32), np.tile(z, 2)
+
+
+def truth(objective, y, z):
+    """Return float64 derivatives on the scale of the objective."""
+    z = z.astype(np.float64)
+    loss = FocalLoss(objective.gamma, objective.alpha, objective.link)
+    gradient, hessian = loss.gradient_hessian(y, z)
+    if objective.link == "posterior":
+        return gradient * (1 + loss.gamma), hessian * (1 + loss.gamma)
+    if objective.hessian == "clipped":
+        return gradient, np.maximum(hessian, np.abs(gradient))
+    if objective.hessian == "expected":
+        x = loss.log_odds(z) + loss.shift
+        weight = np.where(y > 0, *loss.class_weights[::-1])
+        plain = FocalLoss(loss.gamma, link="logit")
+        total = plain.gradient(0 * y, z) - plain.gradient(0 * y + 1, z)
+        step = 1e-5
+        slope = (plain.log_odds(z + step) - plain.log_odds(z - step)) / (2 * step)
+        return gradient, weight * total * slope * expit(x) * expit(-x)
+    return gradient, hessian
+
+
+@pytest.mark.parametrize(("link", "hessian"), ALL_FORMS)
+@pytest.mark.parametrize("gamma", reference.GAMMAS)
+@pytest.mark.parametrize("alpha", reference.ALPHAS)
+def test_float32_kernels_agree_with_float64(link, hessian, gamma, alpha):
+    objective = FocalObjective(gamma, alpha, link=link, hessian=hessian)
+    y, z = both_classes(GRID)
+    gradient, second = objective(y, z)
+    true_gradient, true_second = truth(objective, y, z)
+    for value, expected in ((gradient, true_gradient), (second, true_second)):
+        assert value.dtype == np.float32
+        big = np.abs(expected) > 1e-30
+        error = np.abs(value[big] / expected[big] - 1)
+        if hessian == "exact" and value is second:
+            # near its zero the Hessian is a difference of two numbers of this size
+            size = np.abs(true_gradient[big]) * (1 + gamma)
+            error = np.minimum(error, np.abs(value[big] - expected[big]) / size)
+        assert error.max() <= 1e-5
+
+
+@pytest.mark.parametrize(("link", "hessian"), ALL_FORMS)
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0, 12.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_finite_for_every_float32(link, hessian, gamma, dtype):
+    """Others give NaN from |margin| of 17 on in float32, XGBoost's precision."""
+    y, z = both_classes(EXTREMES)
+    objective = FocalObjective(gamma, 0.9, link=link, hessian=hessian)
+    gradient, second = objective(y, z.astype(dtype))
+    assert np.isfinite(gradient).all()
+    assert np.isfinite(second).all()
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0, 2.0, 3.0, 5.0, 8.0, 20.0, 30.0])
+def test_posterior_hessian_is_positive_everywhere(gamma):
+    """Others pass on negative Hessians, or one that is zero for positives."""
+    y, z = both_classes(np.concatenate([GRID, EXTREMES]))
+    assert FocalObjective(gamma)(y, z)[1].min() > 0
+
+
+@pytest.mark.parametrize("hessian", ["expected", "clipped"])
+def test_logit_hessian_is_never_negative(hessian):
+    y, z = both_classes(np.concatenate([GRID, EXTREMES]))
+    objective = FocalObjective(2.0, link="logit", hessian=hessian)
+    assert objective(y, z)[1].min() >= 0
+
+
+def test_exact_hessian_is_negative_on_missed_frauds():
+    second = FocalObjective(2.0, link="logit", hessian="exact")([1], [-4.0])[1]
+    assert second[0] < 0
+
+
+@pytest.mark.parametrize("gamma", [1e-4, 1e-3, 0.01, 0.1, *np.arange(0.5, 12, 0.5)])
+def test_rational_follows_omega(gamma):
+    form = posterior_form(float(gamma))
+    x = np.linspace(0, 80, 4001)
+    exact = np.empty_like(x)
+    fill_omega(x, float(gamma), exact)
+    powers = (x * form.scale)[:, None] ** np.arange(9)
+    ratio = powers @ np.array(form.numerator) / (powers @ np.array(form.denominator))
+    error = np.abs(ratio / ((1 + gamma) * exact) - 1).max()
+    assert error <= (1e-5 if gamma <= 5 else 1e-4)
+
+
+def test_labels_and_dtypes_are_equal():
+    y, z = both_classes(GRID)
+    expected = FocalObjective()(y, z)
+    for labels in (y.astype(bool), y.astype(np.int8), list(y)):
+        for scores in (z.astype(np.float64), list(map(float, z)), z[:, None]):
+            for a, b in zip(FocalObjective()(labels, scores), expected, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_tails_have_the_scale_of_log_loss():
+    y, z = both_classes(np.array([-30.0, 30.0]))
+    focal, plain = FocalObjective(2.0)(y, z), FocalObjective(0.0)(y, z)
+    for a, b in zip(focal, plain, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0.01)
+
+
+def test_scale_and_alpha_are_class_weights():
+    y, z = both_classes(GRID)
+    gradient, hessian = FocalObjective(0.0, 0.8, scale=5.0)(y, z - 0.0)
+    plain = FocalObjective(0.0)(y, z + np.float32(np.log(4.0)))
+    weight = np.where(y > 0, 4.0, 1.0)
+    np.testing.assert_allclose(gradient, plain[0] * weight, rtol=1e-5)
+    np.testing.assert_allclose(hessian, plain[1] * weight, rtol=1e-5)
+
+
+@pytest.mark.parametrize("link", ["posterior", "logit"])
+def test_offset_is_added_to_the_scores(link):
+    y, z = both_classes(GRID)
+    shifted = FocalObjective(link=link, offset=-1.5)(y, z)
+    for a, b in zip(shifted, FocalObjective(link=link)(y, z - 1.5), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_results_are_not_overwritten_while_held():
+    objective = FocalObjective()
+    first = objective([0, 1], [0.0, 0.0])
+    kept = [values.copy() for values in first]
+    view = objective([0, 1], [5.0, 5.0])[0][:1]
+    seen = view.copy()
+    objective([0, 1], [-5.0, 7.0])
+    for a, b in zip(first, kept, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(view, seen)
+
+
+def test_buffers_are_used_again():
+    objective = FocalObjective()
+    z = np.zeros(1000)
+    addresses = {objective(z, z)[0].ctypes.data for _ in range(5)}
+    assert len(addresses) == 1
+
+
+def test_is_a_value():
+    """Lambdas and closures break pickle, joblib and Dask elsewhere."""
+    objective = FocalObjective(1.0, 0.3, link="logit", hessian="exact")
+    expected = objective([0, 1], [0.3, -2.0])
+    for twin in (pickle.loads(pickle.dumps(objective)), copy.deepcopy(objective)):
+        assert twin == objective
+        assert hash(twin) == hash(objective)
+        for a, b in zip(twin([0, 1], [0.3, -2.0]), expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert repr(objective) == (
+        "FocalObjective(gamma=1.0, alpha=0.3, link='logit', hessian='exact', "
+        "scale=1.0, offset=0.0)"
+    )
+    metric = FocalMetric(metric="recall_at_fpr")
+    assert pickle.loads(pickle.dumps(metric)) == metric
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"gamma": -0.1}, ValueError, "gamma must be .* got -0.1"),
+        ({"gamma": 31}, ValueError, "gamma must be at most 30 .* got 31"),
+        ({"alpha": 1.5}, ValueError, "alpha must be .* got 1.5"),
+        ({"link": "probit"}, ValueError, "link must be one of .* got 'probit'"),
+        (
+            {"link": "logit", "hessian": "none"},
+            ValueError,
+            "hessian must be one of .* got 'none'",
+        ),
+        ({"hessian": "exact"}, ValueError, "hessian='exact' needs link='logit'"),
+        ({"scale": 0.0}, ValueError, "scale must be .* got 0.0"),
+        ({"offset": np.nan}, ValueError, "offset must be .* got nan"),
+    ],
+)
+def test_bad_parameters(kwargs, error, message):
+    with pytest.raises(error, match=message):
+        FocalObjective(**kwargs)([0.0], [0.0])
+
+
+@pytest.mark.parametrize(
+    ("y", "raw", "weight", "message"),
+    [
+        ([0, 1, 1], [0, np.nan, 0], None, "raw_prediction must not be NaN, .* row 1"),
+        ([0, 2, 1], [0, 0, 0], None, "y_true must hold 0 and 1 only, got 2.0 in row 1"),
+        ([0, 1, np.nan], [0, 0, 0], None, "y_true must hold .* got nan in row 2"),
+        ([0, 1, 1], [0, 0, 0], [1, 1, -2], "sample_weight must be .* got -2.0"),
+        ([0, 1, 1], [0, 0, 0], [1, np.nan, 1], "sample_weight must be .* got nan"),
+        ([0, 1], [0, 0, 0], None, "y_true must have 3 values"),
+        ([0, 1, 1], [0, 0, 0], [1], "sample_weight must have 3 values"),
+        ([0, 1], [[0, 0], [0, 0]], None, "raw_prediction must be one-dimensional"),
+    ],
+)
+@pytest.mark.parametrize("link", ["posterior", "logit"])
+def test_bad_data(link, y, raw, weight, message):
+    """NaN gradients give a model of zeros in LightGBM, a NaN model in XGBoost."""
+    with pytest.raises(ValueError, match=message):
+        FocalObjective(link=link)(y, raw, weight)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 6))
+    y = (rng.random(4000) < expit(2 * X[:, 0] + X[:, 1] * X[:, 2] - 3)).astype(int)
+    return X, y, rng.integers(1, 4, 4000).astype(float)
+
+
+LGB = {"verbosity": -1, "min_child_samples": 1, "num_threads": 2}
+XGB = {"max_depth": 4, "base_score": 0.5, "objective": "binary:logistic"}
+
+
+def lgb_native(objective, X, y, w):
+    booster = lgb.train(
+        {**LGB, "objective": objective}, lgb.Dataset(X, y, weight=w), 20
+    )
+    return booster.predict(X, raw_score=True)
+
+
+def lgb_sklearn(objective, X, y, w):
+    model = lgb.LGBMClassifier(
+        n_estimators=20, objective=objective, verbose=-1, min_child_samples=1, n_jobs=2
+    )
+    return model.fit(X, y, sample_weight=w).predict(X, raw_score=True)
+
+
+def xgb_native(objective, X, y, w):
+    matrix = xgb.DMatrix(X, y, weight=w)
+    booster = xgb.train(XGB, matrix, 20, obj=objective)
+    return booster.predict(matrix, output_margin=True)
+
+
+def xgb_sklearn(objective, X, y, w):
+    model = xgb.XGBClassifier(
+        n_estimators=20, max_depth=4, base_score=0.5, objective=objective
+    )
+    return model.fit(X, y, sample_weight=w).predict(X, output_margin=True)
+
+
+ENTRIES = pytest.mark.parametrize(
+    "train", [lgb_native, lgb_sklearn, xgb_native, xgb_sklearn]
+)
+
+
+@ENTRIES
+@pytest.mark.parametrize("link", ["posterior", "logit"])
+def test_gamma_zero_is_the_built_in_loss(train, link, data):
+    X, y, w = data
+    ours = train(FocalObjective(0.0, link=link), X, y, w)
+    if train in (lgb_native, lgb_sklearn):
+        params = {**LGB, "objective": "binary", "boost_from_average": False}
+        booster = lgb.train(params, lgb.Dataset(X, y, weight=w), 20)
+        theirs = booster.predict(X, raw_score=True)
+    else:
+        theirs = xgb_native(None, X, y, w)
+    assert np.quantile(np.abs(ours - theirs), 0.999) <= 1e-3
+
+
+@ENTRIES
+def test_weights_act_in_every_entry_point(train, data):
+    """sample_weight is ignored, refused or dropped by two-argument callables."""
+    X, y, w = data
+    weighted = train(FocalObjective(), X, y, w)
+    plain = train(FocalObjective(), X, y, np.ones_like(w))
+    unweighted = train(FocalObjective(), X, y, None)
+    np.testing.assert_allclose(plain, unweighted, atol=1e-5)
+    assert np.abs(weighted - plain).max() > 0.1
+    # a weight of 2 for all is twice the Hessian: the same steps but for the floors
+    doubled = train(FocalObjective(scale=2.0), X, y, np.ones_like(w))
+    twice = train(FocalObjective(), X, y, np.full_like(w, 2.0))
+    np.testing.assert_allclose(doubled, twice, atol=1e-5)
+
+
+def test_alpha_acts(data):
+    X, y, w = data
+    low, high = (lgb_native(FocalObjective(alpha=a), X, y, w) for a in (0.1, 0.9))
+    assert np.abs(low - high).mean() > 0.05
+
+
+def test_cv_of_both(data):
+    X, y, w = data
+    result = lgb.cv(
+        {**LGB, "objective": FocalObjective(), "metric": "None"},
+        lgb.Dataset(X, y, weight=w),
+        10,
+        nfold=3,
+        feval=FocalMetric(),
+    )
+    losses = result["valid log_loss-mean"]
+    assert losses[0] > losses[-1] > 0
+    result = xgb.cv(
+        {**XGB, "disable_default_eval_metric": True},
+        xgb.DMatrix(X, y, weight=w),
+        10,
+        nfold=3,
+        obj=FocalObjective(),
+        custom_metric=FocalMetric(metric="recall_at_fpr"),
+    )
+    assert result["test-neg_recall_at_fpr-mean"].iloc[-1] < 0
+
+
+@pytest.mark.parametrize("link", ["posterior", "logit"])
+def test_metric_is_the_log_loss_of_the_probabilities(link, data):
+    """A log-loss of margins goes negative elsewhere, and stopping never fires."""
+    X, y, w = data
+    raw = lgb_native(FocalObjective(link=link), X, y, w)
+    p = FocalLoss(link=link).probability(raw)
+    value = FocalMetric(link=link).evaluate(y, raw, w)
+    assert value == pytest.approx(log_loss(y, p, sample_weight=w), rel=1e-9)
+    error = FocalMetric(link=link, metric="error").evaluate(y, raw, w)
+    assert error == pytest.approx(np.average((p > 0.5) != y, weights=w))
+    focal = FocalMetric(link=link, metric="focal").evaluate(y, raw, w)
+    loss = FocalLoss(link=link).loss(y, raw)
+    assert focal == pytest.approx(np.average(loss, weights=w))
+    recall = FocalMetric(link=link, metric="recall_at_fpr").evaluate(y, raw, w)
+    assert recall == pytest.approx(recall_at_fpr(y, p, sample_weight=w))
+    shifted = FocalMetric(link=link, offset=1.0).evaluate(y, raw - 1.0, w)
+    assert shifted == pytest.approx(value)
+
+
+def test_metric_in_all_entry_points(data):
+    X, y, w = data
+    name, metric = "recall_at_fpr", FocalMetric(metric="recall_at_fpr")
+    history = {}
+    train = lgb.Dataset(X, y, weight=w)
+    booster = lgb.train(
+        {**LGB, "objective": FocalObjective(), "metric": "None"},
+        train,
+        5,
+        valid_sets=[train],
+        feval=metric,
+        callbacks=[lgb.record_evaluation(history)],
+    )
+    expected = metric.evaluate(y, booster.predict(X), w)
+    assert history["training"][name][-1] == pytest.approx(expected)
+    for weights in (None, w):
+        model = lgb.LGBMClassifier(
+            n_estimators=5, objective=FocalObjective(), verbose=-1, metric="None"
+        )
+        model.fit(
+            X,
+            y,
+            sample_weight=weights,
+            eval_set=[(X, y)],
+            eval_sample_weight=[weights],
+            eval_metric=metric,
+        )
+        expected = metric.evaluate(y, model.predict(X, raw_score=True), weights)
+        results = next(iter(model.evals_result_.values()))
+        assert results[name][-1] == pytest.approx(expected)
+        model = xgb.XGBClassifier(
+            n_estimators=5, objective=FocalObjective(), eval_metric=metric
+        )
+        model.fit(
+            X,
+            y,
+            sample_weight=weights,
+            eval_set=[(X, y)],
+            sample_weight_eval_set=None if weights is None else [weights],
+            verbose=False,
+        )
+        margin = model.predict(X, output_margin=True)
+        results = model.evals_result()["validation_0"]
+        assert results[f"neg_{name}"][-1] == pytest.approx(
+            -metric.evaluate(y, margin, weights), abs=1e-6
+        )
+    matrix, results = xgb.DMatrix(X, y, weight=w), {}
+    booster = xgb.train(
+        XGB,
+        matrix,
+        5,
+        obj=FocalObjective(),
+        custom_metric=metric,
+        evals=[(matrix, "train")],
+        evals_result=results,
+        verbose_eval=False,
+    )
+    margin = booster.predict(matrix, output_margin=True)
+    assert results["train"][f"neg_{name}"][-1] == pytest.approx(
+        -metric.evaluate(y, margin, w), abs=1e-6
+    )
+
+
+def test_xgboost_early_stopping_looks_the_right_way(data):
+    """XGBoost guesses the direction from the name; a recall would be minimised."""
+    X, y, _ = data
+    for name in ("log_loss", "recall_at_fpr", "precision_at_alert_rate"):
+        matrix, results = xgb.DMatrix(X, y), {}
+        booster = xgb.train(
+            {**XGB, "disable_default_eval_metric": True},
+            matrix,
+            30,
+            obj=FocalObjective(),
+            custom_metric=FocalMetric(metric=name),
+            evals=[(matrix, "train")],
+            evals_result=results,
+            early_stopping_rounds=30,
+            verbose_eval=False,
+        )
+        (values,) = results["train"].values()
+        assert booster.best_iteration == int(np.argmin(values))
+
+
+def test_metric_refuses_unknown_names():
+    with pytest.raises(ValueError, match="metric must be one of .* got 'magic'"):
+        FocalMetric(metric="magic")
