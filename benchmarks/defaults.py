@@ -154,12 +154,12 @@ def main() -> None:
         )
 
 
-_PREFACE = """Written by `python benchmarks/defaults.py --write`. The better LightGBM is the one of
-boost_from_average true and false that is better in the measure at hand. "cards n"
-and "blobs n" are simulated, with n positives to train on. AP is average precision,
-recall that at 0.1 % false positives; 1 is the best setting of a set. "mean p off by"
-is the largest relative difference between mean probability and base rate on the
-training rows.
+_PREFACE = """\
+Written by `python benchmarks/defaults.py --write`. The better LightGBM is, measure by
+measure, the better one of boost_from_average true and false. "cards n" and "blobs n"
+are simulated, with n positives to train on. AP is average precision, recall that at
+0.1 % false positives; 1 is the best setting of a set. "mean p off by" is the largest
+relative difference between mean probability and base rate on the training rows.
 
 """
 

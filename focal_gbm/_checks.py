@@ -59,7 +59,7 @@ def check_vector(
     values: ArrayLike, name: str, dtype: type, n_rows: int | None = None
 ) -> NDArray[Any]:
     """Return ``values`` as a contiguous vector of ``dtype``, of ``n_rows`` if given."""
-    array = np.ascontiguousarray(values, dtype=dtype)
+    array: NDArray[Any] = np.ascontiguousarray(values, dtype=dtype)
     if array.ndim != 1:
         msg = f"{name} must be one-dimensional, got shape {array.shape}"
         raise ValueError(msg)

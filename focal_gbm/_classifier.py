@@ -21,7 +21,6 @@ from focal_gbm._checks import (
     check_gamma,
     check_option,
     check_real,
-    check_vector,
     check_weights,
 )
 from focal_gbm.loss import LINKS, FocalLoss, base_log_odds
@@ -49,9 +48,9 @@ class Training:
     loss: FocalLoss
     scale: float
     start: float
-    init_score: Float64Array | None
     max_step: float | None
     threshold: float
+    init_score: Float64Array | None = None
     closing: Any = None
     native_metrics: list[str] = field(default_factory=list)
 
@@ -131,7 +130,6 @@ class FocalClassifierMixin:
         scale_pos_weight: float = 1.0,
         is_unbalance: bool = False,
         start: float | None = None,
-        init_score: Float64Array | None = None,
     ) -> Training:
         """Check everything and return what the fit needs.
 
@@ -154,8 +152,6 @@ class FocalClassifierMixin:
                 "weight 0, and a classifier needs both"
             )
             raise ValueError(msg)
-        if init_score is not None:
-            check_vector(init_score, "init_score", np.float64, len(labels))
         weight_0, weight_1 = self._class_weights(classes, labels)
         weight_1 *= check_real(
             scale_pos_weight, "scale_pos_weight", low=0.0, high=math.inf, open_ends=True
@@ -186,7 +182,6 @@ class FocalClassifierMixin:
             loss,
             weight_0 if effective is None else total,
             start,
-            init_score,
             max_step,
             threshold,
         )
@@ -220,7 +215,7 @@ class FocalClassifierMixin:
             )
             raise ValueError(msg)
         if len(classes) < 2:
-            msg = f"{name} needs two classes in y, got one class only: {classes[0]!r}"
+            msg = f"{name} needs two classes in y, got one class only: {np.asarray(classes).tolist()}"
             raise ValueError(msg)
         return labels, codes, classes
 
@@ -237,6 +232,7 @@ class FocalClassifierMixin:
         return float(given[0]), float(given[1])
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()  # type: ignore[misc] - of the booster's class
+        parent: Any = super()  # the booster's own class
+        tags = parent.__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags

@@ -30,7 +30,7 @@ from numpy.polynomial import Chebyshev, Polynomial
 
 # Neither nnan nor ninf: scores may be infinite and NaN has to be seen. Not
 # reassoc: it would undo the two-part reduction of the exponent.
-_OPTIONS: dict[str, Any] = {
+_OPTIONS: Any = {
     "fastmath": {"contract", "nsz", "arcp"},
     "error_model": "numpy",
     "forceinline": True,

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightgbm import Booster
+from lightgbm import Booster, LGBMModel
 from lightgbm.basic import _ConfigAliases
 from lightgbm.callback import CallbackEnv
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
+from focal_gbm._checks import check_vector, check_weights
 from focal_gbm._classifier import OWN_PARAMETERS, Training
 from focal_gbm.objective import METRICS, FocalMetric
 
@@ -120,6 +123,7 @@ def metrics(training: Training, *requests: Any) -> tuple[list[str], list[Any]]:
     """Split requested metrics into LightGBM's own names and callables."""
     native: list[str] = []
     callables: list[Any] = []
+    added: Any
     for request in _flat(requests):
         if isinstance(request, FocalMetric):
             added = request
@@ -254,3 +258,98 @@ def stamp(model: str, constant: float, *, says_log_odds: bool) -> str:
         header.insert(after + 1, "objective=binary sigmoid:1")
         tail = tail.replace("[objective: custom]", "[objective: binary]", 1)
     return "".join(("\n".join(header), tree, "\n".join(lines), end, tail))
+
+
+def eval_sets(eval_set: Any, eval_X: Any, eval_y: Any) -> list[Any] | None:
+    """Return evaluation sets as a list of pairs, from either way to give them."""
+    if (eval_X is None) != (eval_y is None):
+        msg = "eval_X and eval_y must be given together"
+        raise ValueError(msg)
+    if eval_X is None:
+        return [eval_set] if isinstance(eval_set, tuple) else eval_set
+    if eval_set is not None:
+        msg = "give either eval_set or eval_X and eval_y, not both"
+        raise ValueError(msg)
+    if not isinstance(eval_X, tuple):
+        return [(eval_X, eval_y)]
+    if not isinstance(eval_y, tuple) or len(eval_X) != len(eval_y):
+        msg = "eval_y must be a tuple as long as eval_X"
+        raise ValueError(msg)
+    return list(zip(eval_X, eval_y, strict=True))
+
+
+def with_labels(
+    eval_sets: list[Any] | None, X: Any, y: Any, labels: NDArray[Any]
+) -> list[Any] | None:
+    """Put the labels as fitted where the training data are evaluated: LightGBM knows
+    them by identity."""
+    if eval_sets is None:
+        return None
+    return [
+        (X, labels) if pair[0] is X and pair[1] is y else pair for pair in eval_sets
+    ]
+
+
+def check_eval_weights(eval_sets: list[Any] | None, weights: Any) -> None:
+    """Check the weights of the evaluation sets, a list or a dict by position."""
+    if not eval_sets or weights is None:
+        return
+    given = weights if isinstance(weights, dict) else dict(enumerate(weights))
+    for i, pair in enumerate(eval_sets):
+        check_weights(given.get(i), len(pair[1]), f"eval_sample_weight[{i}]")
+
+
+def start_of(
+    link: str, init_score: Any, eval_init_score: Any, init_model: Any
+) -> tuple[float | None, NDArray[np.float64] | None]:
+    """Return the raw score to begin from, None for the one of the parameter, and the
+    scores that LightGBM has to be given."""
+    if eval_init_score is not None and init_score is None:
+        msg = "eval_init_score without init_score: the sets would begin elsewhere"
+        raise ValueError(msg)
+    if init_model is not None:
+        if init_score is not None:
+            msg = (
+                "init_score and init_model were both given: LightGBM would drop "
+                "init_score, since the model already says where to begin"
+            )
+            raise ValueError(msg)
+        _check_scale(link, init_model)
+        return 0.0, None
+    if init_score is None:
+        return None, None
+    scores = check_vector(init_score, "init_score", np.float64)
+    if not np.isfinite(scores).all():
+        row = int((~np.isfinite(scores)).argmax())
+        msg = f"init_score must be finite, got {scores[row]} in row {row}"
+        raise ValueError(msg)
+    if eval_init_score is None and (scores == scores[:1]).all():
+        return float(scores[0]), None
+    warnings.warn(
+        "init_score differs by row and is not part of a LightGBM model: add the "
+        "init_score of a row to its raw score before you read a probability",
+        UserWarning,
+        stacklevel=3,
+    )
+    return 0.0, scores
+
+
+def _check_scale(link: str, init_model: Any) -> None:
+    """Refuse to continue a model whose raw scores mean something else."""
+    if isinstance(init_model, LGBMModel):
+        init_model = init_model.booster_
+    if isinstance(init_model, Booster):
+        text = init_model.model_to_string(num_iteration=1)
+    else:
+        text = Path(init_model).read_text(encoding="utf-8")
+    header = text.partition("Tree=0")[0].split("\n")
+    named = [line for line in header if line.startswith("objective=")]
+    says_log_odds = any(line.startswith("objective=binary") for line in named)
+    if (link == "posterior" and named and not says_log_odds) or (
+        link == "logit" and named
+    ):
+        msg = (
+            f"init_model has {named[0]!r}, and its raw scores are not those of "
+            f"link={link!r}"
+        )
+        raise ValueError(msg)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -62,6 +62,10 @@ class _Payments(NamedTuple):
     terminal: Integers
     amount: Floats
     scenario: Integers
+
+    def taken(self, rows: NDArray[Any]) -> _Payments:
+        """Return some of the payments, by position or mask."""
+        return _Payments._make(values[rows] for values in self)
 
 
 def make_transactions(
@@ -143,11 +147,10 @@ def make_transactions(
         _steal(rng, world, n_days, n_fraud / 3),
         _leak(rng, world, n_days, n_fraud / 3),
     )
-    parts = zip(*kinds, strict=True)
-    payments = _Payments(*(np.concatenate(part) for part in parts))
+    joined = map(np.concatenate, zip(*kinds, strict=True))
+    payments = _Payments._make(joined)
     order = np.argsort(payments.seconds, kind="stable")
-    payments = _Payments(*(values[order] for values in payments))
-    return _frame(world, payments, label_delay * DAY)
+    return _frame(world, payments.taken(order), label_delay * DAY)
 
 
 def _check_count(value: int, name: str) -> int:
@@ -266,8 +269,7 @@ def _events(
 
 
 def _within(payments: _Payments, n_days: int) -> _Payments:
-    kept = payments.seconds < n_days * DAY
-    return _Payments(*(values[kept] for values in payments))
+    return payments.taken(payments.seconds < n_days * DAY)
 
 
 def _frame(world: _World, payments: _Payments, label_delay: float) -> pd.DataFrame:
@@ -302,7 +304,7 @@ def _frame(world: _World, payments: _Payments, label_delay: float) -> pd.DataFra
             "customer_id": customer,
             "terminal_id": terminal,
             **{k: columns[k].astype(np.float32) for k in TRANSACTION_FEATURES},
-            "scenario": pd.Categorical.from_codes(scenario, SCENARIOS),
+            "scenario": pd.Categorical.from_codes(scenario, pd.Index(SCENARIOS)),
             "is_fraud": is_fraud.astype(np.int8),
         }
     )

@@ -16,15 +16,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightgbm import Booster, LGBMClassifier, LGBMModel
+from lightgbm import Booster, LGBMClassifier
 from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm import _lightgbm
-from focal_gbm._checks import check_vector, check_weights
+from focal_gbm._checks import check_vector
 from focal_gbm._classifier import OWN_PARAMETERS, FocalClassifierMixin, Training
 
 
@@ -72,11 +71,12 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         through; on the scale of log-loss, 1 asks for some evidence.
     verbose : int or None, default=None
         As in LightGBM; None is LightGBM's default.
-    **kwargs
-        Every parameter of :class:`lightgbm.LGBMClassifier` and of LightGBM itself,
-        by any of its names. Unknown ones are refused at fit, and so are those that
-        have no effect under a custom objective. ``objective`` may be None or
+    boosting_type, num_leaves, ..., importance_type
+        As in :class:`lightgbm.LGBMClassifier`. ``objective`` may be None or
         "binary"; ``boosting_type="rf"`` cannot be had with a custom objective.
+    **kwargs
+        Every other parameter of LightGBM, by any of its names. Unknown ones are
+        refused at fit, and so are those without effect under a custom objective.
 
     Attributes
     ----------
@@ -123,7 +123,25 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         max_step: float | None = 4.0,
         start: float = 0.5,
         progress: bool = False,
+        boosting_type: str = "gbdt",
+        num_leaves: int = 31,
+        max_depth: int = -1,
+        learning_rate: float = 0.1,
+        n_estimators: int = 100,
+        subsample_for_bin: int = 200_000,
+        objective: str | None = None,
+        class_weight: dict[Any, float] | str | None = None,
+        min_split_gain: float = 0.0,
         min_child_weight: float = 1.0,
+        min_child_samples: int = 20,
+        subsample: float = 1.0,
+        subsample_freq: int = 0,
+        colsample_bytree: float = 1.0,
+        reg_alpha: float = 0.0,
+        reg_lambda: float = 0.0,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        importance_type: str = "split",
         verbose: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -134,7 +152,28 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         self.start = start
         self.progress = progress
         self.verbose = verbose
-        super().__init__(min_child_weight=min_child_weight, **kwargs)
+        super().__init__(
+            boosting_type=boosting_type,
+            num_leaves=num_leaves,
+            max_depth=max_depth,
+            learning_rate=learning_rate,
+            n_estimators=n_estimators,
+            subsample_for_bin=subsample_for_bin,
+            objective=objective,
+            class_weight=class_weight,
+            min_split_gain=min_split_gain,
+            min_child_weight=min_child_weight,
+            min_child_samples=min_child_samples,
+            subsample=subsample,
+            subsample_freq=subsample_freq,
+            colsample_bytree=colsample_bytree,
+            reg_alpha=reg_alpha,
+            reg_lambda=reg_lambda,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            importance_type=importance_type,
+            **kwargs,
+        )
 
     def fit(
         self,
@@ -200,9 +239,11 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         """
         parameters = self.get_params(deep=False)
         _lightgbm.check_parameters(parameters)
-        eval_sets = _eval_sets(eval_set, eval_X, eval_y)
-        start, init_score = _start(self.link, init_score, eval_init_score, init_model)
-        if init_score is not None and eval_sets and eval_init_score is None:
+        eval_sets = _lightgbm.eval_sets(eval_set, eval_X, eval_y)
+        start, score_by_row = _lightgbm.start_of(
+            self.link, init_score, eval_init_score, init_model
+        )
+        if score_by_row is not None and eval_sets and eval_init_score is None:
             msg = "eval_init_score must be given where init_score differs by row"
             raise ValueError(msg)
         training = self._prepare(
@@ -212,9 +253,11 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             scale_pos_weight=_lightgbm.given(parameters, "scale_pos_weight", 1.0),
             is_unbalance=_lightgbm.given(parameters, "is_unbalance", False),
             start=start,
-            init_score=init_score,
         )
-        _check_eval_weights(eval_sets, eval_sample_weight)
+        if init_score is not None:
+            check_vector(init_score, "init_score", np.float64, len(training.y))
+        training.init_score = score_by_row
+        _lightgbm.check_eval_weights(eval_sets, eval_sample_weight)
         default = "binary_logloss"
         requested = _lightgbm.given(parameters, "metric", default)
         native, callables = _lightgbm.metrics(training, eval_metric, requested)
@@ -233,8 +276,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
                     X,
                     training.labels,
                     sample_weight=training.sample_weight,
-                    init_score=init_score,
-                    eval_set=_with_labels(eval_sets, X, y, training.labels),
+                    init_score=score_by_row,
+                    eval_set=_lightgbm.with_labels(eval_sets, X, y, training.labels),
                     eval_names=eval_names,
                     eval_sample_weight=eval_sample_weight,
                     eval_class_weight=eval_class_weight,
@@ -409,98 +452,3 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     @_class_weight.setter
     def _class_weight(self, value: Any) -> None:
         pass
-
-
-def _eval_sets(eval_set: Any, eval_X: Any, eval_y: Any) -> list[Any] | None:
-    """Return evaluation sets as a list of pairs, from either way to give them."""
-    if (eval_X is None) != (eval_y is None):
-        msg = "eval_X and eval_y must be given together"
-        raise ValueError(msg)
-    if eval_X is None:
-        return [eval_set] if isinstance(eval_set, tuple) else eval_set
-    if eval_set is not None:
-        msg = "give either eval_set or eval_X and eval_y, not both"
-        raise ValueError(msg)
-    if not isinstance(eval_X, tuple):
-        return [(eval_X, eval_y)]
-    if not isinstance(eval_y, tuple) or len(eval_X) != len(eval_y):
-        msg = "eval_y must be a tuple as long as eval_X"
-        raise ValueError(msg)
-    return list(zip(eval_X, eval_y, strict=True))
-
-
-def _with_labels(
-    eval_sets: list[Any] | None, X: Any, y: Any, labels: NDArray[Any]
-) -> list[Any] | None:
-    """Put the labels as fitted where the training data are evaluated: LightGBM knows
-    them by identity."""
-    if eval_sets is None:
-        return None
-    return [
-        (X, labels) if pair[0] is X and pair[1] is y else pair for pair in eval_sets
-    ]
-
-
-def _check_eval_weights(eval_sets: list[Any] | None, weights: Any) -> None:
-    """Check the weights of the evaluation sets, a list or a dict by position."""
-    if not eval_sets or weights is None:
-        return
-    given = weights if isinstance(weights, dict) else dict(enumerate(weights))
-    for i, pair in enumerate(eval_sets):
-        check_weights(given.get(i), len(pair[1]), f"eval_sample_weight[{i}]")
-
-
-def _start(
-    link: str, init_score: Any, eval_init_score: Any, init_model: Any
-) -> tuple[float | None, NDArray[np.float64] | None]:
-    """Return the raw score to begin from, None for the one of the parameter, and the
-    scores that LightGBM has to be given."""
-    if eval_init_score is not None and init_score is None:
-        msg = "eval_init_score without init_score: the sets would begin elsewhere"
-        raise ValueError(msg)
-    if init_model is not None:
-        if init_score is not None:
-            msg = (
-                "init_score and init_model were both given: LightGBM would drop "
-                "init_score, since the model already says where to begin"
-            )
-            raise ValueError(msg)
-        _check_scale(link, init_model)
-        return 0.0, None
-    if init_score is None:
-        return None, None
-    scores = check_vector(init_score, "init_score", np.float64)
-    if not np.isfinite(scores).all():
-        row = int((~np.isfinite(scores)).argmax())
-        msg = f"init_score must be finite, got {scores[row]} in row {row}"
-        raise ValueError(msg)
-    if eval_init_score is None and len(scores) and (scores == scores[0]).all():
-        return float(scores[0]), None
-    warnings.warn(
-        "init_score differs by row and is not part of a LightGBM model: add the "
-        "init_score of a row to its raw score before you read a probability",
-        UserWarning,
-        stacklevel=3,
-    )
-    return 0.0, scores
-
-
-def _check_scale(link: str, init_model: Any) -> None:
-    """Refuse to continue a model whose raw scores mean something else."""
-    if isinstance(init_model, LGBMModel):
-        init_model = init_model.booster_
-    if isinstance(init_model, Booster):
-        text = init_model.model_to_string(num_iteration=1)
-    else:
-        text = Path(init_model).read_text(encoding="utf-8")
-    header = text.partition("Tree=0")[0].split("\n")
-    named = [line for line in header if line.startswith("objective=")]
-    says_log_odds = any(line.startswith("objective=binary") for line in named)
-    if (link == "posterior" and named and not says_log_odds) or (
-        link == "logit" and named
-    ):
-        msg = (
-            f"init_model has {named[0]!r}, and its raw scores are not those of "
-            f"link={link!r}"
-        )
-        raise ValueError(msg)

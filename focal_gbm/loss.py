@@ -103,7 +103,7 @@ class FocalLoss:
 
     @property
     def shift(self) -> float:
-        """Return r = log(alpha_1 / alpha_0), the log-odds that the class weights add."""
+        """Return log(alpha_1 / alpha_0), the log-odds that the class weights add."""
         weight_0, weight_1 = self.class_weights
         return math.log(weight_1 / weight_0)
 

@@ -25,8 +25,30 @@ ALL_FORMS = [
 ]
 GRID = np.linspace(-40, 40, 1601, dtype=np.float32)
 EXTREMES = np.array(
-    [-np.inf, -3.4e38, -1e6, -104, -88, -87, -80, -17, -1e-38, -0.0]
-    + [0.0, 1e-45, 1e-7, 17, 37, 80, 87, 88, 104, 1e6, 3.4e38, np.inf],
+    [
+        -np.inf,
+        -3.4e38,
+        -1000000.0,
+        -104,
+        -88,
+        -87,
+        -80,
+        -17,
+        -1e-38,
+        -0.0,
+        0.0,
+        1e-45,
+        1e-07,
+        17,
+        37,
+        80,
+        87,
+        88,
+        104,
+        1000000.0,
+        3.4e38,
+        np.inf,
+    ],
     dtype=np.float32,
 )
 
@@ -433,5 +455,5 @@ def test_xgboost_early_stopping_looks_the_right_way(data):
 
 
 def test_metric_refuses_unknown_names():
-    with pytest.raises(ValueError, match="metric must be one of .* got 'magic'"):
+    with pytest.raises(ValueError, match=r"metric must be one of .* got 'magic'"):
         FocalMetric(metric="magic")
