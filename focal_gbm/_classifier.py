@@ -215,7 +215,8 @@ class FocalClassifierMixin:
             )
             raise ValueError(msg)
         if len(classes) < 2:
-            msg = f"{name} needs two classes in y, got one class only: {np.asarray(classes).tolist()}"
+            only = np.asarray(classes).tolist()
+            msg = f"{name} needs two classes in y, got one class only: {only}"
             raise ValueError(msg)
         return labels, codes, classes
 

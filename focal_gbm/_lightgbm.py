@@ -96,6 +96,26 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         raise ValueError(msg)
 
 
+def booster_parameters(
+    parameters: dict[str, Any], training: Training | None
+) -> dict[str, Any]:
+    """Return parameters without those that are the estimator's own and, for a fit,
+    with what the training needs."""
+    own = {*OWN_PARAMETERS, *aliases("scale_pos_weight"), *aliases("is_unbalance")}
+    parameters = {k: v for k, v in parameters.items() if k not in own}
+    if parameters.get("verbose", 0) is None:
+        del parameters["verbose"]
+    if training is not None:
+        parameters["objective"] = training.objective
+        parameters["metric"] = training.native_metrics or "None"
+        # few rows or constant columns leave no feature, fatal with a callable
+        if given(parameters, "feature_pre_filter") is None:
+            parameters["feature_pre_filter"] = False
+        if given(parameters, "max_delta_step") is None:
+            parameters["max_delta_step"] = training.leaf_bound
+    return parameters
+
+
 def scores_are_predictions(parameters: Mapping[str, Any]) -> bool:
     """Whether the scores of training are what the model will predict: linear trees
     predict otherwise, and asking dart drops the trees of the next iteration."""
@@ -232,6 +252,19 @@ class ProgressBar:
         self._bar.close()
 
 
+def complete(booster: Booster, training: Training, num_threads: int) -> None:
+    """Put the start and the closing constant into a trained booster and make it say
+    what its raw scores are, in place: a fresh one would lose the best iteration."""
+    constant = training.closing.constant(booster, num_threads)
+    says_log_odds = training.loss.link == "posterior"
+    model = booster.model_to_string(num_iteration=-1)
+    booster.model_from_string(
+        stamp(model, training.start + constant, says_log_odds=says_log_odds)
+    )
+    if says_log_odds:
+        booster.params["objective"] = "binary"
+
+
 def stamp(model: str, constant: float, *, says_log_odds: bool) -> str:
     """Return the text of a model with ``constant`` added to every raw score.
 
@@ -300,7 +333,11 @@ def check_eval_weights(eval_sets: list[Any] | None, weights: Any) -> None:
 
 
 def start_of(
-    link: str, init_score: Any, eval_init_score: Any, init_model: Any
+    link: str,
+    init_score: Any,
+    eval_init_score: Any,
+    init_model: Any,
+    has_eval_sets: bool,
 ) -> tuple[float | None, NDArray[np.float64] | None]:
     """Return the raw score to begin from, None for the one of the parameter, and the
     scores that LightGBM has to be given."""
@@ -325,6 +362,9 @@ def start_of(
         raise ValueError(msg)
     if eval_init_score is None and (scores == scores[:1]).all():
         return float(scores[0]), None
+    if has_eval_sets and eval_init_score is None:
+        msg = "eval_init_score must be given where init_score differs by row"
+        raise ValueError(msg)
     warnings.warn(
         "init_score differs by row and is not part of a LightGBM model: add the "
         "init_score of a row to its raw score before you read a probability",

@@ -24,16 +24,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm import _lightgbm
 from focal_gbm._checks import check_vector
-from focal_gbm._classifier import OWN_PARAMETERS, FocalClassifierMixin, Training
+from focal_gbm._classifier import FocalClassifierMixin, Training
 
 
 class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     """LightGBM classifier with focal loss and probabilities that hold.
 
-    Everything of :class:`lightgbm.LGBMClassifier` stays: parameters, ``booster_``,
-    ``feature_importances_``, callbacks, early stopping, categorical columns, missing
-    values, sparse and data frames, SHAP. Only binary targets are supported; the
-    positive class is the second in sorted order.
+    Everything of :class:`lightgbm.LGBMClassifier` stays. Only binary targets are
+    supported; the positive class is the second in sorted order.
 
     With the default link the booster boosts the log-odds of the positive class, so
     that its raw score is the log-odds and expit of it the probability, here and in
@@ -91,16 +89,10 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     booster_ : lightgbm.Booster
         The trained booster, complete in itself.
 
-    See Also
-    --------
-    FocalObjective : The objective alone, for ``lightgbm.train``.
-
     Notes
     -----
-    ``predict(X, raw_score=True)``, ``pred_leaf`` and ``pred_contrib`` are those of
-    the parent. Start and closing constant stand in the leaves of the first tree, so
-    ``start_iteration > 0`` leaves them out, as it does the bias of LightGBM's own
-    objectives.
+    Start and closing constant stand in the leaves of the first tree, and so
+    ``start_iteration > 0`` leaves them out, as it does LightGBM's own bias.
 
     Examples
     --------
@@ -241,11 +233,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         _lightgbm.check_parameters(parameters)
         eval_sets = _lightgbm.eval_sets(eval_set, eval_X, eval_y)
         start, score_by_row = _lightgbm.start_of(
-            self.link, init_score, eval_init_score, init_model
+            self.link, init_score, eval_init_score, init_model, bool(eval_sets)
         )
-        if score_by_row is not None and eval_sets and eval_init_score is None:
-            msg = "eval_init_score must be given where init_score differs by row"
-            raise ValueError(msg)
         training = self._prepare(
             X,
             y,
@@ -258,15 +247,15 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             check_vector(init_score, "init_score", np.float64, len(training.y))
         training.init_score = score_by_row
         _lightgbm.check_eval_weights(eval_sets, eval_sample_weight)
-        default = "binary_logloss"
-        requested = _lightgbm.given(parameters, "metric", default)
-        native, callables = _lightgbm.metrics(training, eval_metric, requested)
+        metric = _lightgbm.given(parameters, "metric", "binary_logloss")
+        native, callables = _lightgbm.metrics(training, eval_metric, metric)
         training.native_metrics = native
         training.closing = _lightgbm.Closing(training)
         callbacks = list(callbacks or [])
         if _lightgbm.scores_are_predictions(parameters):
             callbacks.append(training.closing)
         bar = _lightgbm.ProgressBar(type(self).__name__) if self.progress else None
+        callbacks += [bar] if bar else []
         self._training = training
         try:
             with warnings.catch_warnings():
@@ -285,12 +274,12 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
                     eval_metric=callables,
                     feature_name=feature_name,
                     categorical_feature=categorical_feature,
-                    callbacks=callbacks if bar is None else [*callbacks, bar],
+                    callbacks=callbacks,
                     init_model=init_model,
                 )
         finally:
             del self._training
-            if bar is not None:
+            if bar:
                 bar.close()
         return self
 
@@ -302,8 +291,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
             Features.
         **kwargs
-            As in ``predict``: ``start_iteration``, ``num_iteration``,
-            ``validate_features`` and LightGBM's own prediction parameters.
+            As in :meth:`predict_proba`, ``num_iteration`` for one.
 
         Returns
         -------
@@ -326,27 +314,17 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     ) -> Any:
         """Return the class of each row: the positive one above ``threshold_``.
 
-        Parameters
-        ----------
-        X, raw_score, start_iteration, num_iteration, pred_leaf, pred_contrib
-            As in :meth:`predict_proba`.
-        validate_features, **kwargs
-            As in :meth:`predict_proba`.
-
-        Returns
-        -------
-        label : ndarray of shape (n_samples,)
-            Or what LightGBM returns for ``raw_score``, ``pred_leaf``,
-            ``pred_contrib``.
+        The arguments are those of :meth:`predict_proba`; with ``raw_score``,
+        ``pred_leaf`` or ``pred_contrib`` the result is LightGBM's own.
         """
         result = self.predict_proba(
             X,
-            raw_score=raw_score,
-            start_iteration=start_iteration,
-            num_iteration=num_iteration,
-            pred_leaf=pred_leaf,
-            pred_contrib=pred_contrib,
-            validate_features=validate_features,
+            raw_score,
+            start_iteration,
+            num_iteration,
+            pred_leaf,
+            pred_contrib,
+            validate_features,
             **kwargs,
         )
         if raw_score or pred_leaf or pred_contrib:
@@ -370,12 +348,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         ----------
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
             Features.
-        raw_score, start_iteration, num_iteration, pred_leaf, pred_contrib
+        raw_score, start_iteration, ..., **kwargs
             As in LightGBM: what to return instead, and the trees to use.
-        validate_features : bool, default=False
-            Whether the names of a data frame's columns must be those of the fit.
-        **kwargs
-            LightGBM's own prediction parameters.
 
         Returns
         -------
@@ -384,12 +358,12 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         """
         result = super().predict_proba(
             X,
-            raw_score=raw_score,
-            start_iteration=start_iteration,
-            num_iteration=num_iteration,
-            pred_leaf=pred_leaf,
-            pred_contrib=pred_contrib,
-            validate_features=validate_features,
+            raw_score,
+            start_iteration,
+            num_iteration,
+            pred_leaf,
+            pred_contrib,
+            validate_features,
             **kwargs,
         )
         if raw_score or pred_leaf or pred_contrib or self.loss_.link == "posterior":
@@ -399,25 +373,10 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         return np.column_stack((1.0 - positive, positive))
 
     def _process_params(self, stage: str) -> dict[str, Any]:
-        """Return what goes to LightGBM: ours taken out and, at fit, ours put in."""
+        """Return what goes to LightGBM."""
         parameters: dict[str, Any] = super()._process_params(stage)
-        for name in OWN_PARAMETERS:
-            parameters.pop(name, None)
-        for name in ("scale_pos_weight", "is_unbalance"):
-            for alias in _lightgbm.aliases(name):
-                parameters.pop(alias, None)
-        if self.verbose is None:
-            parameters.pop("verbose", None)
-        if stage == "fit":
-            training = self._training
-            parameters["objective"] = training.objective
-            parameters["metric"] = training.native_metrics or "None"
-            # few rows or constant columns leave no feature, fatal with a callable
-            if _lightgbm.given(parameters, "feature_pre_filter") is None:
-                parameters["feature_pre_filter"] = False
-            if _lightgbm.given(parameters, "max_delta_step") is None:
-                parameters["max_delta_step"] = training.leaf_bound
-        return parameters
+        training = self._training if stage == "fit" else None
+        return _lightgbm.booster_parameters(parameters, training)
 
     @property
     def _Booster(self) -> Booster | None:
@@ -425,20 +384,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
 
     @_Booster.setter
     def _Booster(self, booster: Booster | None) -> None:
-        """Complete the booster that the parent's fit hands over, then keep it."""
         training: Training | None = self.__dict__.get("_training")
         if booster is not None and training is not None:
-            n_threads = self._process_n_jobs(self.n_jobs)
-            constant = training.closing.constant(booster, n_threads)
-            is_log_odds = training.loss.link == "posterior"
-            model = _lightgbm.stamp(
-                booster.model_to_string(num_iteration=-1),
-                training.start + constant,
-                says_log_odds=is_log_odds,
-            )
-            booster.model_from_string(model)
-            if is_log_odds:
-                booster.params["objective"] = "binary"
+            _lightgbm.complete(booster, training, self._process_n_jobs(self.n_jobs))
             self.loss_ = training.loss
             self.threshold_ = training.threshold
         self.__dict__["_Booster"] = booster

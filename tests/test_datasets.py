@@ -1,0 +1,119 @@
+"""The simulator: deterministic, in time order, causal, and not trivial."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from lightgbm import LGBMClassifier
+from sklearn.metrics import roc_auc_score
+
+from focal_gbm.datasets import (
+    DAY,
+    SCENARIOS,
+    TRANSACTION_FEATURES,
+    WINDOWS,
+    make_transactions,
+)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_transactions(n_customers=500, n_terminals=800, n_days=90)
+
+
+def test_same_seed_same_frame(data):
+    again = make_transactions(n_customers=500, n_terminals=800, n_days=90)
+    pd.testing.assert_frame_equal(again, data)
+    rng = np.random.default_rng(0)
+    drawn = make_transactions(500, 800, 90, random_state=rng)
+    pd.testing.assert_frame_equal(drawn, data)
+    other = make_transactions(500, 800, 90, random_state=1)
+    assert len(other) != len(data)
+
+
+def test_shape_of_the_frame(data):
+    ends = ["scenario", "is_fraud"]
+    expected = ["time", "customer_id", "terminal_id", *TRANSACTION_FEATURES, *ends]
+    assert list(data.columns) == expected
+    assert (data.dtypes[list(TRANSACTION_FEATURES)] == np.float32).all()
+    assert data["time"].is_monotonic_increasing
+    assert data["time"].iloc[-1] - data["time"].iloc[0] <= pd.Timedelta(days=90)
+    assert (data["amount"] > 0).all()
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.005, 0.01])
+def test_fraud_rate_and_scenarios(rate):
+    data = make_transactions(3000, 4000, 60, fraud_rate=rate)
+    assert data["is_fraud"].mean() == pytest.approx(rate, rel=0.25)
+    shares = data.loc[data["is_fraud"] == 1, "scenario"].value_counts(normalize=True)
+    assert (shares[list(SCENARIOS[1:])] > 0.2).all()
+    assert ((data["scenario"] == "genuine") == (data["is_fraud"] == 0)).all()
+
+
+def test_aggregates_look_at_the_past_alone(data):
+    seconds = (data["time"] - data["time"].iloc[0]).dt.total_seconds().to_numpy()
+    rng = np.random.default_rng(0)
+    for row in rng.integers(0, len(data), 40):
+        now = data.iloc[row]
+        for days in WINDOWS:
+            # windows are half open and times are cut to seconds: leave the edges out
+            age = seconds[row] - seconds
+            mine = (data["customer_id"] == now["customer_id"]).to_numpy()
+            inside = mine & (age >= 0) & (age < days * DAY - 2)
+            edge = mine & (np.abs(age - days * DAY) <= 2) | (mine & (age == 0))
+            n = now[f"customer_n_{days}d"]
+            assert inside.sum() - edge.sum() <= n <= inside.sum() + edge.sum()
+            if n == inside.sum():
+                mean = data["amount"].to_numpy()[inside].mean()
+                assert now[f"customer_mean_amount_{days}d"] == pytest.approx(
+                    mean, rel=1e-4
+                )
+            age = age - 7 * DAY
+            there = (data["terminal_id"] == now["terminal_id"]).to_numpy()
+            known = there & (age > 2) & (age < days * DAY - 2)
+            if now[f"terminal_n_{days}d"] == known.sum() > 0:
+                risk = data["is_fraud"].to_numpy()[known].mean()
+                assert now[f"terminal_risk_{days}d"] == pytest.approx(risk, rel=1e-4)
+
+
+def test_labels_of_the_last_week_do_not_leak(data):
+    """Dropping the labels of the last days changes no feature before they are known."""
+    short = make_transactions(500, 800, 90, label_delay=7.0)
+    longer = make_transactions(500, 800, 90, label_delay=30.0)
+    customer = [f for f in TRANSACTION_FEATURES if not f.startswith("terminal_risk")]
+    no_terminal = [f for f in customer if not f.startswith("terminal_n")]
+    pd.testing.assert_frame_equal(short[no_terminal], longer[no_terminal])
+    first = short["time"] < short["time"].iloc[0] + pd.Timedelta(days=6)
+    assert short.loc[first, "terminal_n_30d"].max() == 0
+    assert short.loc[first, "terminal_risk_30d"].isna().all()
+
+
+def test_fraud_can_be_found_and_not_too_well(data):
+    is_late = data["time"] > data["time"].iloc[0] + pd.Timedelta(days=60)
+    X, y = data[list(TRANSACTION_FEATURES)], data["is_fraud"]
+    model = LGBMClassifier(
+        n_estimators=30, min_child_weight=1.0, boost_from_average=False, verbose=-1
+    ).fit(X[~is_late], y[~is_late])
+    p = model.predict_proba(X[is_late])[:, 1]
+    assert 0.75 < roc_auc_score(y[is_late], p) < 0.99
+
+
+def test_smallest_worlds():
+    frame = make_transactions(n_customers=1, n_terminals=1, n_days=1)
+    assert len(frame) >= 1
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"n_customers": 0}, ValueError, "n_customers must be .* got 0"),
+        ({"n_terminals": 2.5}, ValueError, "n_terminals must be a whole number"),
+        ({"n_days": "9"}, TypeError, "n_days must be .* got '9'"),
+        ({"fraud_rate": 0.0}, ValueError, "fraud_rate must be .* got 0.0"),
+        ({"label_delay": -1}, ValueError, "label_delay must be .* got -1"),
+    ],
+)
+def test_bad_parameters(kwargs, error, message):
+    with pytest.raises(error, match=message):
+        make_transactions(**kwargs)

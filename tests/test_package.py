@@ -1,0 +1,79 @@
+"""The house: lazy imports, one-way dependencies, small modules, docstrings."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import focal_gbm
+
+PACKAGE = Path(focal_gbm.__file__).parent
+ORDER = (
+    "_checks",
+    "_formula",
+    "_kernels",
+    "_omega",
+    "loss",
+    "metrics",
+    "objective",
+    "_classifier",
+    "_lightgbm",
+    "lightgbm",
+)
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+
+
+def imported_modules(name):
+    """Return the package's own modules that a module imports."""
+    tree = ast.parse((PACKAGE / f"{name}.py").read_text())
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+            "focal_gbm"
+        ):
+            tail = node.module.partition(".")[2]
+            found |= {tail} if tail else {alias.name for alias in node.names}
+    return found
+
+
+def test_importing_the_package_loads_no_library():
+    code = (
+        "import sys, focal_gbm;"
+        "heavy = {'numpy', 'numba', 'lightgbm', 'xgboost', 'sklearn', 'pandas'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules);"
+        "assert 'FocalLoss' in dir(focal_gbm)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_can_be_imported():
+    for name in focal_gbm.__all__:
+        value = getattr(focal_gbm, name)
+        assert value.__doc__
+        assert value.__module__.startswith("focal_gbm")
+    with pytest.raises(AttributeError, match="no attribute 'magic'"):
+        focal_gbm.magic  # noqa: B018
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_dependencies_run_one_way(name):
+    own = imported_modules(name)
+    if name not in ORDER:
+        assert own <= {"_checks"}
+        return
+    assert own <= set(ORDER[: ORDER.index(name)])
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_are_small(name):
+    assert len((PACKAGE / f"{name}.py").read_text().splitlines()) <= 400
+
+
+def test_version_is_that_of_the_metadata():
+    from importlib.metadata import version
+
+    assert version("focal_gbm") == focal_gbm.__version__
