@@ -188,13 +188,6 @@ def classic_loss(z, positive, gamma):
 
 
 @formula
-def classic_slope(m, a, u, l0, inverse, gamma):
-    """Return -d loss / d m = q^gamma (gamma p l + q)."""
-    p, q, l, modulation = own_class(m, a, u, l0, inverse, gamma)  # noqa: E741
-    return modulation * (gamma * p * l + q)
-
-
-@formula
 def classic_gradient_hessian(z, positive, gamma):
     """Return the two derivatives of the classic form with respect to z."""
     a, u, l0, inverse = parts(z)
@@ -227,23 +220,24 @@ def link_slope(a, u, l0, inverse, gamma):
 
 
 @formula
-def total_slope(a, u, l0, inverse, gamma):
-    """Return G = g_0 - g_1, the sum of the two classes' slopes at |z| = a."""
-    hit = classic_slope(a, a, u, l0, inverse, gamma)
-    return hit + classic_slope(-a, a, u, l0, inverse, gamma)
+def both_slopes(a, u, l0, inverse, gamma):
+    """Return -d loss / d m at m = a and at m = -a, and exp(-gamma a)."""
+    e = exp_neg(gamma * a)
+    modulation = exp_neg(gamma * l0)
+    hit = modulation * e * inverse * (gamma * l0 + u)
+    return hit, modulation * inverse * (gamma * u * (a + l0) + const(1.0, a)), e
 
 
 @formula
 def expected_gradient_hessian(z, positive, gamma):
     """Return the classic gradient and the Hessian expected under the posterior."""
     a, u, l0, inverse = parts(z)
-    m = z if positive else -z
-    slope = classic_slope(m, a, u, l0, inverse, gamma)
+    hit, miss, e = both_slopes(a, u, l0, inverse, gamma)
+    slope = miss if (z if positive else -z) < 0 else hit
     n, upper, lower = link_fraction(a, u, l0, inverse, gamma)
-    e = exp_neg(gamma * a)
     both = lower + e * upper
     # G dx/dz expit(x) expit(-x)
-    hessian = total_slope(a, u, l0, inverse, gamma) * n * e / (both * both)
+    hessian = (hit + miss) * n * e / (both * both)
     return (-slope if positive else slope), hessian
 
 
@@ -300,8 +294,8 @@ def omega(x, gamma):
     """Return omega(x) = G(z) / L'(z) at z = L^-1(x): even, positive, 1/(1+gamma)
     in both tails; focal loss on the log-odds is log-loss with this weight."""
     a, u, l0, inverse = parts(raw_score(x, gamma))
-    slope = link_slope(a, u, l0, inverse, gamma)
-    return total_slope(a, u, l0, inverse, gamma) / slope
+    hit, miss, _ = both_slopes(a, u, l0, inverse, gamma)
+    return (hit + miss) / link_slope(a, u, l0, inverse, gamma)
 
 
 @formula

@@ -67,9 +67,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     min_child_weight : float, default=1.0
         As in LightGBM, whose default of 1e-3 lets leaves of one or two positives
         through; on the scale of log-loss, 1 asks for some evidence.
-    verbose : int or None, default=None
-        As in LightGBM; None is LightGBM's default.
-    boosting_type, num_leaves, ..., importance_type
+    boosting_type, num_leaves, ..., verbose
         As in :class:`lightgbm.LGBMClassifier`. ``objective`` may be None or
         "binary"; ``boosting_type="rf"`` cannot be had with a custom objective.
     **kwargs
