@@ -1,0 +1,45 @@
+"""The defaults on real data, where the folder of the benchmarks is at hand."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from lightgbm import LGBMClassifier
+from sklearn.metrics import average_precision_score, log_loss
+
+from focal_gbm import FocalLGBMClassifier
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+@pytest.mark.skipif(
+    "FOCAL_GBM_DATA" not in os.environ,
+    reason="FOCAL_GBM_DATA does not name the folder of the benchmarks' data sets",
+)
+def test_defaults_earn_their_place(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
+    import data
+
+    judged = []
+    for split in data.splits(data.data_folder(None), 1):
+        if split.name in judged:
+            continue
+        judged.append(split.name)
+        p, *peers = (
+            model.fit(split.X_train, split.y_train).predict_proba(split.X_test)[:, 1]
+            for model in (
+                FocalLGBMClassifier(verbose=-1),
+                LGBMClassifier(verbose=-1),
+                LGBMClassifier(verbose=-1, boost_from_average=False),
+            )
+        )
+        y, w = split.y_test, split.test_weight
+        precision = max(average_precision_score(y, q) for q in peers)
+        assert average_precision_score(y, p) >= 0.95 * precision, split.name
+        loss = min(log_loss(y, q, sample_weight=w) for q in peers)
+        ours = log_loss(y, p, sample_weight=w)
+        assert ours <= max(1.10 * loss, loss + 0.001), split.name
+    assert len(judged) == len(data.FILES) + 1 + 2 * len(data.RARE)
