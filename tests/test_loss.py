@@ -131,7 +131,7 @@ def test_focal_score_at_known_rates():
 
 
 @BOTH_LINKS
-@given(gamma=gammas, alpha=alphas, z=scores, weight=st.floats(0, 1e3))
+@given(gamma=gammas, alpha=alphas, z=scores, weight=st.floats(1e-3, 1e3))
 def test_weights_multiply(link, gamma, alpha, z, weight):
     loss = FocalLoss(gamma, alpha, link=link)
     y, raw, w = [0, 1], [z, z], [1.0, weight]
