@@ -95,7 +95,7 @@ class Training:
         bounded for models that say 1 nearly everywhere.
         """
         weight = self.sample_weight
-        total = float(self.y.sum() if weight is None else weight @ self.y)
+        total = float(self.y.sum() if weight is None else weight.sum(where=self.y > 0))
         is_logit = self.loss.link == "logit"
         slope = 1.0 + self.loss.gamma if is_logit else 1.0
         constant = 0.0

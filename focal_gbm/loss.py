@@ -318,9 +318,10 @@ def base_log_odds(y_true: ArrayLike, sample_weight: ArrayLike | None = None) -> 
         msg = "y_true must hold at least one row, got none"
         raise ValueError(msg)
     weight = check_weights(sample_weight, len(y))
+    # sums, not products: BLAS would start threads of its own beside the booster's
     weight = np.ones_like(y) if weight is None else weight
-    positive = float(weight @ y)
-    negative = float(weight @ (1.0 - y))
+    positive = float(weight.sum(where=y > 0))
+    negative = float(weight.sum(where=y == 0))
     half_a_row = 0.5 * (positive + negative) / np.count_nonzero(weight)
     return math.log(positive or half_a_row) - math.log(negative or half_a_row)
 
