@@ -351,7 +351,7 @@ class FocalMetric:
         else:
             log_odds = loss.log_odds(score + self.offset)
             if self.metric == "log_loss":
-                rows = FocalLoss(gamma=0.0).loss(y_true, log_odds)
+                rows = FocalLoss(gamma=0.0, link="logit").loss(y_true, log_odds)
             else:
                 y = check_labels(y_true, len(log_odds))
                 rows = ((log_odds > 0) != (y > 0)).astype(np.float64)
