@@ -75,7 +75,7 @@ class Training:
             offset=self.start,
         )
 
-    def metric(self, metric: str, name: str) -> FocalMetric:
+    def metric(self, metric: str, name: str | None) -> FocalMetric:
         """Return an evaluation function on the probabilities, listed as ``name``."""
         loss = self.loss
         return FocalMetric(

@@ -49,6 +49,8 @@ _DEAD_PARAMETERS = {
     "sigmoid": "the raw score is the log-odds as it is",
     "tweedie_variance_power": "it belongs to another objective",
 }
+# The line of a model whose raw scores are log-odds.
+_LOG_ODDS = "objective=binary sigmoid:1"
 _SKLEARN_PARAMETERS = ("class_weight", "importance_type", "n_jobs", "random_state")
 
 
@@ -146,7 +148,7 @@ def metrics(training: Training, *requests: Any) -> tuple[list[str], list[Any]]:
     added: Any
     for request in _flat(requests):
         if isinstance(request, FocalMetric):
-            added = request
+            added = training.metric(request.metric, request.name)
         elif callable(request):
             added = _OnProbabilities(request, training)
         elif request in _RANK_METRICS:
@@ -288,7 +290,7 @@ def stamp(model: str, constant: float, *, says_log_odds: bool) -> str:
         after = next(
             i for i, v in enumerate(header) if v.startswith("max_feature_idx=")
         )
-        header.insert(after + 1, "objective=binary sigmoid:1")
+        header.insert(after + 1, _LOG_ODDS)
         tail = tail.replace("[objective: custom]", "[objective: binary]", 1)
     return "".join(("\n".join(header), tree, "\n".join(lines), end, tail))
 
@@ -360,7 +362,7 @@ def start_of(
         row = int((~np.isfinite(scores)).argmax())
         msg = f"init_score must be finite, got {scores[row]} in row {row}"
         raise ValueError(msg)
-    if eval_init_score is None and (scores == scores[:1]).all():
+    if eval_init_score is None and len(scores) and (scores == scores[0]).all():
         return float(scores[0]), None
     if has_eval_sets and eval_init_score is None:
         msg = "eval_init_score must be given where init_score differs by row"
@@ -384,10 +386,8 @@ def _check_scale(link: str, init_model: Any) -> None:
         text = Path(init_model).read_text(encoding="utf-8")
     header = text.partition("Tree=0")[0].split("\n")
     named = [line for line in header if line.startswith("objective=")]
-    says_log_odds = any(line.startswith("objective=binary") for line in named)
-    if (link == "posterior" and named and not says_log_odds) or (
-        link == "logit" and named
-    ):
+    fitting = [_LOG_ODDS] if link == "posterior" else []
+    if named and named != fitting:  # a custom objective has no line, and may be ours
         msg = (
             f"init_model has {named[0]!r}, and its raw scores are not those of "
             f"link={link!r}"

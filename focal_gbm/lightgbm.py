@@ -209,9 +209,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             is always there unless ``metric`` says otherwise), "cross_entropy" and
             "binary_error" are computed on the probabilities, where LightGBM would
             take raw scores for them, and so are the names that :class:`FocalMetric`
-            knows. A callable gets probabilities, as with LightGBM's own objectives,
-            unless it is a :class:`FocalMetric`. LightGBM lists its own metrics first,
-            which matters to ``first_metric_only``.
+            knows. A :class:`FocalMetric` is measured with this estimator's loss; other
+            callables get probabilities, as with LightGBM's own objectives. LightGBM
+            lists its own metrics first, which matters to ``first_metric_only``.
         feature_name, categorical_feature, callbacks
             As in LightGBM.
         init_model : str, Path, Booster, LGBMModel or None, default=None

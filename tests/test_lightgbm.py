@@ -444,6 +444,16 @@ def test_same_seed_same_model_on_any_number_of_threads(link, data):
     assert texts[0] == texts[1] == texts[2]
 
 
+def test_trains_on_every_row(data):
+    """A quarter of the rows is silently held out elsewhere."""
+    X, y = data
+    model = FocalLGBMClassifier(focal_gamma=0.0, start=0.0, **SMALL).fit(X, y)
+    first = model.booster_.dump_model()["tree_info"][0]["tree_structure"]
+    assert first["internal_count"] == len(y)
+    # at even odds the Hessian of log-loss is 1/4 a row
+    assert first["internal_weight"] in (0, pytest.approx(len(y) / 4))
+
+
 def test_bound_on_the_leaves(data):
     X, y = data
     kwargs = {**SMALL, "n_estimators": 1, "learning_rate": 1.0, "start": 1.0}

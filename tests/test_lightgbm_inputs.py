@@ -146,19 +146,21 @@ def test_callable_metrics_get_probabilities(data):
             False,
         )
 
-    model = FocalLGBMClassifier(metric="None", **SMALL).fit(
+    many = {**SMALL, "n_estimators": 80}
+    model = FocalLGBMClassifier(metric="None", **many).fit(
         X[:2000],
         y[:2000],
         eval_X=X[2000:],
         eval_y=y[2000:],
         eval_sample_weight=[w],
-        eval_metric=[brier, weighted, FocalMetric(metric="focal", offset=0.0)],
+        eval_metric=[brier, weighted, FocalMetric(metric="log_loss", name="mine")],
     )
     said = model.evals_result_["valid_0"]
-    assert set(said) == {"brier", "weighted", "focal"}
+    assert set(said) == {"brier", "weighted", "mine"}
     p = model.predict_proba(X[2000:])[:, 1]
     assert said["brier"][-1] == pytest.approx(brier_score_loss(y[2000:], p), rel=0.02)
     assert said["brier"][-1] == pytest.approx(said["weighted"][-1])
+    assert said["mine"][-1] == pytest.approx(log_loss(y[2000:], p), rel=0.02)
 
 
 def test_metrics_by_parameter(data):
@@ -433,6 +435,7 @@ def test_no_rows(X):
         ({"eval_X": X_BAD, "eval_y": Y_BAD + 5}, "previously unseen labels"),
         ({"eval_init_score": [Y_BAD]}, "eval_init_score without init_score"),
         ({"init_score": [0.0]}, "init_score must have 60 values"),
+        ({"init_score": []}, "init_score must have 60 values"),
         ({"init_score": np.full(60, np.nan)}, "init_score must be finite, got nan"),
     ],
 )
