@@ -34,6 +34,11 @@ def check_real(
     return number
 
 
+def check_positive(value: Any, name: str) -> float:
+    """Return ``value`` as float if it is finite and > 0."""
+    return check_real(value, name, low=0.0, high=math.inf, open_ends=True)
+
+
 def check_gamma(value: Any, name: str = "gamma") -> float:
     """Return the focusing parameter, a finite number >= 0."""
     return check_real(value, name, low=0.0)

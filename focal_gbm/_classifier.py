@@ -20,6 +20,7 @@ from focal_gbm._checks import (
     check_alpha,
     check_gamma,
     check_option,
+    check_positive,
     check_real,
     check_weights,
 )
@@ -139,11 +140,8 @@ class FocalClassifierMixin:
         alpha = check_alpha(self.focal_alpha, "focal_alpha")
         link = check_option(self.link, "link", LINKS)
         share = check_real(self.start, "start", low=0.0, high=1.0)
-        max_step = self.max_step
-        if max_step is not None:
-            max_step = check_real(
-                max_step, "max_step", low=0.0, high=math.inf, open_ends=True
-            )
+        if self.max_step is not None:
+            check_positive(self.max_step, "max_step")
         labels, codes, classes = self._check_labels(X, y)
         weight = check_weights(sample_weight, len(labels))
         if weight is not None and len(np.unique(codes[weight > 0])) < 2:
@@ -153,37 +151,28 @@ class FocalClassifierMixin:
             )
             raise ValueError(msg)
         weight_0, weight_1 = self._class_weights(classes, labels)
-        weight_1 *= check_real(
-            scale_pos_weight, "scale_pos_weight", low=0.0, high=math.inf, open_ends=True
-        )
-        if is_unbalance:
-            if scale_pos_weight != 1.0:
-                msg = "is_unbalance and scale_pos_weight cannot both be set"
-                raise ValueError(msg)
-            # LightGBM's rule: the rarer class weighs as much as the other
-            positives = int(codes.sum())
-            ratio = (len(codes) - positives) / positives
-            weight_0, weight_1 = weight_0 * max(1 / ratio, 1), weight_1 * max(ratio, 1)
+        factor_0, factor_1 = _imbalance_factors(codes, scale_pos_weight, is_unbalance)
+        weight_0, weight_1 = weight_0 * factor_0, weight_1 * factor_1
         threshold = weight_0 / (weight_0 + weight_1)
-        weight_0 *= 1.0 if alpha is None else 1.0 - alpha
-        weight_1 *= 1.0 if alpha is None else alpha
+        if alpha is not None:
+            weight_0, weight_1 = weight_0 * (1.0 - alpha), weight_1 * alpha
         total = weight_0 + weight_1
         # alpha=None is alpha=1/2 without its factor 1/2
-        effective = None if weight_0 == weight_1 else weight_1 / total
-        loss = FocalLoss(gamma, effective, link)
+        are_equal = weight_0 == weight_1
+        loss = FocalLoss(gamma, None if are_equal else weight_1 / total, link)
         if start is None:
             log_odds = share * base_log_odds(codes, weight)
             start = float(loss.raw_prediction([log_odds])[0])
         training = Training(
-            X,
-            labels,
-            codes.astype(np.float64),
-            weight,
-            loss,
-            weight_0 if effective is None else total,
-            start,
-            max_step,
-            threshold,
+            X=X,
+            labels=labels,
+            y=codes.astype(np.float64),
+            sample_weight=weight,
+            loss=loss,
+            scale=weight_0 if are_equal else total,
+            start=start,
+            max_step=self.max_step,
+            threshold=threshold,
         )
         training.objective([0.0], [0.0])  # what the objective refuses, it refuses now
         return training
@@ -198,6 +187,11 @@ class FocalClassifierMixin:
             raise ValueError(msg)
         labels = column_or_1d(np.asarray(y), warn=True)
         check_consistent_length(X, labels)
+        shape = getattr(X, "shape", ())
+        if len(shape) == 2 and shape[1] == 0:
+            found = f"0 feature(s) (shape={shape}) while a minimum of 1 is required."
+            msg = f"{name} needs features to fit, found {found}"
+            raise ValueError(msg)
         if len(labels) == 0:
             msg = f"{name} needs rows to fit, found 0 sample(s) in X and y"
             raise ValueError(msg)
@@ -237,3 +231,19 @@ class FocalClassifierMixin:
         tags = parent.__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
+
+
+def _imbalance_factors(
+    codes: NDArray[np.int64], scale_pos_weight: float, is_unbalance: bool
+) -> tuple[float, float]:
+    """Return the factors of class 0 and 1 that the boosters' own parameters ask for."""
+    scale = check_positive(scale_pos_weight, "scale_pos_weight")
+    if not is_unbalance:
+        return 1.0, scale
+    if scale != 1.0:
+        msg = "is_unbalance and scale_pos_weight cannot both be set"
+        raise ValueError(msg)
+    # LightGBM's rule: the rarer class weighs as much as the other
+    positives = int(codes.sum())
+    ratio = (len(codes) - positives) / positives
+    return max(1.0 / ratio, 1.0), max(ratio, 1.0)

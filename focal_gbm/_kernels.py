@@ -66,7 +66,8 @@ def _fill_block(form, y, weight, weights, shift, gradient, hessian):
         if weight is not None:
             sample = weight[i]
             w = w * sample
-            flags = np.int32(flags | (_WEIGHT if not (sample >= 0) else _NONE))
+            is_good = (sample >= 0) & (sample < np.inf)
+            flags = np.int32(flags | (_NONE if is_good else _WEIGHT))
         flags = np.int32(flags | (_NAN if score != score else _NONE))
         flags = np.int32(
             flags | (_LABEL if not ((label == 0) | (label == 1)) else _NONE)

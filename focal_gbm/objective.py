@@ -23,6 +23,7 @@ from focal_gbm._checks import (
     check_gamma,
     check_labels,
     check_option,
+    check_positive,
     check_real,
     check_vector,
     check_weights,
@@ -144,8 +145,7 @@ class FocalObjective:
     def __post_init__(self) -> None:
         object.__setattr__(self, "gamma", check_gamma(self.gamma))
         object.__setattr__(self, "alpha", check_alpha(self.alpha))
-        scale = check_real(self.scale, "scale", low=0.0, high=np.inf, open_ends=True)
-        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "scale", check_positive(self.scale, "scale"))
         object.__setattr__(self, "offset", check_real(self.offset, "offset"))
         check_option(self.link, "link", LINKS)
         check_option(self.hessian, "hessian", HESSIANS)
@@ -188,7 +188,7 @@ class FocalObjective:
         ------
         ValueError
             If a raw score is NaN, a label is not 0 or 1, a weight is negative or
-            NaN, or lengths differ.
+            not finite, or lengths differ.
         """
         y, raw, weight = _arguments(y_true, raw_prediction, sample_weight)
         raw = _as_scores(raw)

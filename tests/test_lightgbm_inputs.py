@@ -423,6 +423,12 @@ def test_no_rows(X):
         FocalLGBMClassifier(verbose=-1).fit(X, [])
 
 
+@pytest.mark.parametrize("X", [np.empty((60, 0)), pd.DataFrame(index=range(60))])
+def test_no_features(X):
+    with pytest.raises(ValueError, match=r"found 0 feature\(s\) \(shape=\(60, 0\)\)"):
+        FocalLGBMClassifier(verbose=-1).fit(X, Y_BAD)
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [

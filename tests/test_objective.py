@@ -239,6 +239,7 @@ def test_bad_parameters(kwargs, error, message):
         ([0, 1, np.nan], [0, 0, 0], None, "y_true must hold .* got nan in row 2"),
         ([0, 1, 1], [0, 0, 0], [1, 1, -2], "sample_weight must be .* got -2.0"),
         ([0, 1, 1], [0, 0, 0], [1, np.nan, 1], "sample_weight must be .* got nan"),
+        ([0, 1, 1], [0, 0, 0], [1, 1, np.inf], "sample_weight must be .* got inf"),
         ([0, 1], [0, 0, 0], None, "y_true must have 3 values"),
         ([0, 1, 1], [0, 0, 0], [1], "sample_weight must have 3 values"),
         ([0, 1], [[0, 0], [0, 0]], None, "raw_prediction must be one-dimensional"),
