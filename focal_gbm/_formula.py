@@ -132,7 +132,8 @@ def _exp_neg(a):
         k = shifted - _ROUND
         r = (x - k * _LN2_HIGH) - k * _LN2_LOW
         c = _EXP
-        s = c[0] + r * (c[1] + r * (c[2] + r * (c[3] + r * (c[4] + r * c[5]))))
+        r2 = r * r
+        s = (c[0] + c[1] * r) + r2 * ((c[2] + c[3] * r) + r2 * (c[4] + c[5] * r))
         exponent = np.int32(shifted.view(np.int32) - _ROUND_BITS + _BIAS)
         return s * np.int32(exponent << _SHIFT).view(np.float32)
 
@@ -153,9 +154,14 @@ def _log1p_unit(u):
 
 @formula
 def horner8(c, t):
-    """Return c[0] + c[1] t + ... + c[8] t^8, written out so that it vectorises."""
-    high = c[4] + t * (c[5] + t * (c[6] + t * (c[7] + t * c[8])))
-    return c[0] + t * (c[1] + t * (c[2] + t * (c[3] + t * high)))
+    """Return c[0] + c[1] t + ... + c[8] t^8, written out so that it vectorises and in
+    pairs (Estrin), since the loop waits for chains of operations, not for their number.
+    """
+    t2 = t * t
+    t4 = t2 * t2
+    low = (c[0] + c[1] * t) + (c[2] + c[3] * t) * t2
+    high = (c[4] + c[5] * t) + (c[6] + c[7] * t) * t2
+    return low + t4 * (high + c[8] * t4)
 
 
 @formula
