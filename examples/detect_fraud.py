@@ -175,6 +175,7 @@ def main() -> None:
         rows[name] = measure(y_test, scores[name], alert_rate) | {"fit, s": seconds}
     print(f"\nThe last {arguments.test_days:g} days, {arguments.budget:g} alerts a day")
     print(pd.DataFrame(rows).T.round(4).to_string())
+    print("(the first focal fit of an installation also compiles its loops, about 2 s)")
 
     figure, axes = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
     draw_alerts(axes[0], y_test, scores, arguments.test_days, arguments.budget)

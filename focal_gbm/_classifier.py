@@ -187,7 +187,7 @@ class FocalClassifierMixin:
             raise ValueError(msg)
         labels = column_or_1d(np.asarray(y), warn=True)
         check_consistent_length(X, labels)
-        shape = getattr(X, "shape", ())
+        shape: tuple[int, ...] = getattr(X, "shape", ())
         if len(shape) == 2 and shape[1] == 0:
             found = f"0 feature(s) (shape={shape}) while a minimum of 1 is required."
             msg = f"{name} needs features to fit, found {found}"
