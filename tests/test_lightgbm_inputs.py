@@ -284,7 +284,14 @@ def test_grid_search_in_processes(data):
 
 
 def test_calibration_and_threshold_tools(data):
+    """Platt on probabilities, or on clipped ones, erases the scale elsewhere; here it
+    works on log-odds, where an honest score asks for slope 1 and intercept 0."""
     X, y = data
+    honest = FocalLGBMClassifier(num_leaves=4, verbose=-1).fit(X[:1500], y[:1500])
+    platt = CalibratedClassifierCV(FrozenEstimator(honest), method="sigmoid")
+    sigmoid = platt.fit(X[1500:], y[1500:]).calibrated_classifiers_[0].calibrators[0]
+    assert -sigmoid.a_ == pytest.approx(1.0, abs=0.3)
+    assert -sigmoid.b_ == pytest.approx(0.0, abs=0.5)
     model = FocalLGBMClassifier(**SMALL)
     calibrated = CalibratedClassifierCV(model, method="sigmoid", cv=3).fit(X, y)
     assert log_loss(y, calibrated.predict_proba(X)) < 0.35
@@ -387,6 +394,8 @@ def test_bad_parameters(kwargs, error, message):
     ],
 )
 def test_bad_labels(y, message):
+    """Three classes are refused: the binary formulas on softmax probabilities, as
+    elsewhere, are the gradient of nothing."""
     with pytest.raises(ValueError, match=message):
         FocalLGBMClassifier(verbose=-1).fit(X_BAD, y)
 
