@@ -266,27 +266,27 @@ XGB = {"max_depth": 4, "base_score": 0.5, "objective": "binary:logistic"}
 
 def lgb_native(objective, X, y, w):
     booster = lgb.train(
-        {**LGB, "objective": objective}, lgb.Dataset(X, y, weight=w), 20
+        {**LGB, "objective": objective}, lgb.Dataset(X, y, weight=w), 50
     )
     return booster.predict(X, raw_score=True)
 
 
 def lgb_sklearn(objective, X, y, w):
     model = lgb.LGBMClassifier(
-        n_estimators=20, objective=objective, verbose=-1, min_child_samples=1, n_jobs=2
+        n_estimators=50, objective=objective, verbose=-1, min_child_samples=1, n_jobs=2
     )
     return model.fit(X, y, sample_weight=w).predict(X, raw_score=True)
 
 
 def xgb_native(objective, X, y, w):
     matrix = xgb.DMatrix(X, y, weight=w)
-    booster = xgb.train(XGB, matrix, 20, obj=objective)
+    booster = xgb.train(XGB, matrix, 50, obj=objective)
     return booster.predict(matrix, output_margin=True)
 
 
 def xgb_sklearn(objective, X, y, w):
     model = xgb.XGBClassifier(
-        n_estimators=20, max_depth=4, base_score=0.5, objective=objective
+        n_estimators=50, max_depth=4, base_score=0.5, objective=objective
     )
     return model.fit(X, y, sample_weight=w).predict(X, output_margin=True)
 
@@ -303,7 +303,7 @@ def test_gamma_zero_is_the_built_in_loss(train, link, data):
     ours = train(FocalObjective(0.0, link=link), X, y, w)
     if train in (lgb_native, lgb_sklearn):
         params = {**LGB, "objective": "binary", "boost_from_average": False}
-        booster = lgb.train(params, lgb.Dataset(X, y, weight=w), 20)
+        booster = lgb.train(params, lgb.Dataset(X, y, weight=w), 50)
         theirs = booster.predict(X, raw_score=True)
     else:
         theirs = xgb_native(None, X, y, w)
