@@ -30,11 +30,11 @@ from numpy.polynomial import Chebyshev, Polynomial
 
 # Neither nnan nor ninf: scores may be infinite and NaN has to be seen. Not
 # reassoc: it would undo the two-part reduction of the exponent.
-_OPTIONS: Any = {
+ROW_OPTIONS: Any = {
     "fastmath": {"contract", "nsz", "arcp"},
     "error_model": "numpy",
-    "forceinline": True,
 }
+_OPTIONS: Any = {**ROW_OPTIONS, "forceinline": True}
 formula = njit(**_OPTIONS)
 
 
@@ -165,10 +165,16 @@ def horner8(c, t):
 
 
 @formula
-def parts(z):
-    """Return a, u, l0 and 1 / (1 + u), with a bounded so that u stays positive."""
+def bounded_size(z):
+    """Return |z|, bounded so that exp(-|z|) stays positive."""
     a = abs(z)
-    a = a if a < limit(z) else limit(z)
+    return a if a < limit(z) else limit(z)
+
+
+@formula
+def parts(z):
+    """Return a, u, l0 and 1 / (1 + u), with a bounded."""
+    a = bounded_size(z)
     u = exp_neg(a)
     return a, u, log1p_unit(u), const(1.0, z) / (const(1.0, z) + u)
 
@@ -251,9 +257,7 @@ def expected_gradient_hessian(z, positive, gamma):
 def log_loss_gradient_hessian(x, positive, numerator, denominator):
     """Return the derivatives of log-loss at log-odds x times the given ratio."""
     one = const(1.0, x)
-    a = abs(x)
-    a = a if a < limit(x) else limit(x)
-    u = exp_neg(a)
+    u = exp_neg(bounded_size(x))
     v = one + u
     ratio = numerator / (denominator * v * v)
     m = x if positive else -x
@@ -306,9 +310,7 @@ def omega(x, gamma):
 
 @formula
 def _posterior(form, x, positive):
-    a = abs(x)
-    a = a if a < limit(x) else limit(x)
-    t = a * form.scale
+    t = bounded_size(x) * form.scale
     numerator = horner8(form.numerator, t)
     return log_loss_gradient_hessian(
         x, positive, numerator, horner8(form.denominator, t)

@@ -13,10 +13,11 @@ import numpy as np
 from numba import njit
 
 from focal_gbm._formula import (
+    ROW_OPTIONS,
+    bounded_size,
     classic_loss,
     derivatives,
     exp_neg,
-    limit,
     log_odds,
     omega,
     raw_score,
@@ -29,11 +30,6 @@ _NONE = np.int32(0)
 # Rows converted at a time: small enough to stay in the first-level cache, and a
 # loop of its own because a mixed-width loop is vectorised for the wider type.
 _BLOCK = 2048
-
-_ROWS: dict[str, Any] = {
-    "fastmath": {"contract", "nsz", "arcp"},
-    "error_model": "numpy",
-}
 
 
 def _compiled(**options: Any) -> Any:
@@ -48,14 +44,14 @@ def _compiled(**options: Any) -> Any:
     return decorate
 
 
-@njit(**_ROWS)
+@njit(**ROW_OPTIONS)
 def _convert(source, target):
     for i in range(target.shape[0]):
         target[i] = source[i]
 
 
 # int32 throughout: a 64-bit flag would halve the number of rows in a vector.
-@njit(**_ROWS)
+@njit(**ROW_OPTIONS)
 def _fill_block(form, y, weight, weights, shift, gradient, hessian):
     flags = _NONE
     for i in range(gradient.shape[0]):
@@ -78,7 +74,7 @@ def _fill_block(form, y, weight, weights, shift, gradient, hessian):
     return flags
 
 
-@_compiled(**_ROWS)
+@_compiled(**ROW_OPTIONS)
 def fill_derivatives(form, raw, y, weight, weights, shift, gradient, hessian):
     """Write the weighted derivatives of each row and return the flags seen.
 
@@ -133,8 +129,7 @@ def probability_sums(x, weight, shift):
     spread = 0.0
     for i in range(x.shape[0]):
         f = x[i] + shift
-        a = abs(f)
-        u = exp_neg(a if a < limit(a) else limit(a))
+        u = exp_neg(bounded_size(f))
         inverse = 1.0 / (1.0 + u)
         w = 1.0 if weight is None else weight[i]
         total += w * inverse * (u if f < 0 else 1.0)

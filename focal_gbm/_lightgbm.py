@@ -188,7 +188,8 @@ def _flat(requests: Any) -> list[Any]:
 
 class Closing:
     """Callback that finds the closing constant from the scores of the last iteration,
-    which LightGBM already has: predicting them again costs a third of the training."""
+    which LightGBM already has: to predict them again takes every row through every
+    tree."""
 
     def __init__(self, training: Training) -> None:
         self._training = training

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from data import RARE, rare_blobs, rare_transactions
 from lightgbm import LGBMClassifier
 from scipy.special import expit, logit
 from sklearn.datasets import make_classification
@@ -16,7 +17,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from focal_gbm import FocalLGBMClassifier, FocalLoss
-from focal_gbm.datasets import TRANSACTION_FEATURES, make_transactions
 
 BOTH_LINKS = pytest.mark.parametrize("link", ["posterior", "logit"])
 SMALL = {"n_estimators": 30, "verbose": -1, "random_state": 0, "n_jobs": 2}
@@ -332,46 +332,23 @@ def test_starts_by_row_stay_outside_and_say_so(data):
     assert value == pytest.approx(log_loss(y[:3000], p), rel=0.01)
 
 
-RARE = [15, 30, 100]
-
-
 @pytest.mark.parametrize("n_positive", RARE)
-@pytest.mark.parametrize("kind", ["blobs", "transactions"])
-def test_never_collapses_on_a_rare_class(kind, n_positive):
+@pytest.mark.parametrize("rare_rows", [rare_blobs, rare_transactions])
+def test_never_collapses_on_a_rare_class(rare_rows, n_positive):
     """A leaf of frauds asks for a step of 1/rate, and plain boosting falls apart."""
-    X, y = _rare_rows(kind)
-    X, X_test, y, y_test = train_test_split(
-        X, y, test_size=0.5, stratify=y, random_state=0
-    )
-    drop = np.flatnonzero(y == 1)[n_positive:]
-    X, y = np.delete(X, drop, axis=0), np.delete(y, drop)
-    models = [
-        FocalLGBMClassifier(verbose=-1),
-        LGBMClassifier(verbose=-1),
-        LGBMClassifier(verbose=-1, boost_from_average=False),
-    ]
+    split = rare_rows(n_positive, seed=0)
     ours, *theirs = (
-        average_precision_score(y_test, m.fit(X, y).predict_proba(X_test)[:, 1])
-        for m in models
+        average_precision_score(
+            split.y_test,
+            model.fit(split.X_train, split.y_train).predict_proba(split.X_test)[:, 1],
+        )
+        for model in (
+            FocalLGBMClassifier(verbose=-1),
+            LGBMClassifier(verbose=-1),
+            LGBMClassifier(verbose=-1, boost_from_average=False),
+        )
     )
     assert ours >= 0.95 * max(theirs)
-
-
-def _rare_rows(kind):
-    if kind == "blobs":
-        return make_classification(
-            100_000,
-            n_features=20,
-            n_informative=8,
-            n_clusters_per_class=3,
-            weights=[0.98],
-            class_sep=1.2,
-            flip_y=0.0,
-            random_state=0,
-        )
-    frame = make_transactions(n_customers=1000, n_terminals=2000, n_days=60)
-    X = frame[list(TRANSACTION_FEATURES)].to_numpy()
-    return X, frame["is_fraud"].to_numpy()
 
 
 @BOTH_LINKS
