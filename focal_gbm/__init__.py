@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from focal_gbm.loss import FocalLoss as FocalLoss
     from focal_gbm.objective import FocalMetric as FocalMetric
     from focal_gbm.objective import FocalObjective as FocalObjective
+    from focal_gbm.xgboost import FocalXGBClassifier as FocalXGBClassifier
 
 __version__ = "0.1.0"
 
@@ -18,6 +19,7 @@ _HOMES = {
     "FocalLoss": "loss",
     "FocalMetric": "objective",
     "FocalObjective": "objective",
+    "FocalXGBClassifier": "xgboost",
 }
 
 __all__ = [*_HOMES]

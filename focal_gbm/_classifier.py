@@ -3,7 +3,10 @@ the start and the final constant."""
 
 from __future__ import annotations
 
+import inspect
 import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +25,7 @@ from focal_gbm._checks import (
     check_option,
     check_positive,
     check_real,
+    check_vector,
     check_weights,
 )
 from focal_gbm.loss import LINKS, FocalLoss, base_log_odds
@@ -40,7 +44,11 @@ OWN_PARAMETERS = (
 
 @dataclass
 class Training:
-    """One fit: the data as the loss sees it, and what boosting starts from."""
+    """One fit: the data as the loss sees it, and what boosting starts from.
+
+    ``start`` is the raw score to begin from; ``offset`` is what has to be added to the
+    booster's scores while it trains, the start if it takes it for 0.
+    """
 
     X: Any
     labels: NDArray[Any]
@@ -49,11 +57,14 @@ class Training:
     loss: FocalLoss
     scale: float
     start: float
+    offset: float
     max_step: float | None
+    classes: NDArray[Any]
     threshold: float
     init_score: Float64Array | None = None
     closing: Any = None
     native_metrics: list[str] = field(default_factory=list)
+    evaluation: Any = None
 
     @property
     def leaf_bound(self) -> float:
@@ -73,7 +84,7 @@ class Training:
             loss.alpha,
             link=loss.link,
             scale=self.scale,
-            offset=self.start,
+            offset=self.offset,
         )
 
     def metric(self, metric: str, name: str | None) -> FocalMetric:
@@ -84,15 +95,19 @@ class Training:
             loss.alpha,
             link=loss.link,
             metric=metric,
-            offset=self.start,
+            offset=self.offset,
             name=name,
         )
+
+    def probability(self, raw: NDArray[Any]) -> Float64Array:
+        """Return what scores of the booster stand for while it trains."""
+        return self.loss.probability(raw + self.offset)
 
     def closing_constant(self, raw: NDArray[Any]) -> float:
         """Return c for which the mean probability at ``raw`` + c is the base rate.
 
-        ``raw`` is what the booster says, the start not included. Newton's method on
-        the logarithm of the mean, which is increasing and concave in c; the step is
+        ``raw`` is what the booster says while it trains. Newton's method on the
+        logarithm of the mean, which is increasing and concave in c; the step is
         bounded for models that say 1 nearly everywhere.
         """
         weight = self.sample_weight
@@ -101,7 +116,7 @@ class Training:
         slope = 1.0 + self.loss.gamma if is_logit else 1.0
         constant = 0.0
         for _ in range(100):
-            x, shift = raw, self.start + constant
+            x, shift = raw, self.offset + constant
             if is_logit:
                 x, shift = self.loss.log_odds(raw + shift), 0.0
             mean, spread = _kernels.probability_sums(x, weight, shift)
@@ -112,6 +127,47 @@ class Training:
         return constant
 
 
+class OnProbabilities:
+    """A metric of the user's, given the probabilities that raw scores stand for."""
+
+    def __init__(self, metric: Callable[..., Any], training: Training) -> None:
+        self._metric = metric
+        self._training = training
+        # LightGBM passes as many values as the signature has parameters, XGBoost
+        # lists the name.
+        self.__signature__ = inspect.signature(metric)
+        self.__name__: str = getattr(metric, "__name__", type(metric).__name__)
+
+    def __call__(
+        self, y_true: Any, raw: NDArray[Any], *rest: Any, **kwargs: Any
+    ) -> Any:
+        return self._metric(y_true, self._training.probability(raw), *rest, **kwargs)
+
+
+class ProgressBar:
+    """Bar over the iterations; made when training starts and gone when it ends."""
+
+    def __init__(self, title: str) -> None:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError as error:
+            msg = "progress=True needs tqdm: pip install tqdm"
+            raise ImportError(msg) from error
+        self._bar = tqdm(desc=title, unit="tree")
+
+    def show(self, total: int, metrics: Mapping[str, float]) -> None:
+        """Count one more iteration."""
+        self._bar.total = total
+        self._bar.set_postfix(
+            {name: f"{value:.4g}" for name, value in metrics.items()}, refresh=False
+        )
+        self._bar.update()
+
+    def close(self) -> None:
+        """Leave the finished bar."""
+        self._bar.close()
+
+
 class FocalClassifierMixin:
     """Parameters and data of a fit, checked before any work starts."""
 
@@ -120,7 +176,6 @@ class FocalClassifierMixin:
     link: str
     max_step: float | None
     start: float
-    class_weight: Any
 
     def _prepare(
         self,
@@ -128,13 +183,16 @@ class FocalClassifierMixin:
         y: Any,
         sample_weight: ArrayLike | None,
         *,
+        class_weight: Any = None,
         scale_pos_weight: float = 1.0,
         is_unbalance: bool = False,
         start: float | None = None,
+        begins_at_zero: bool = False,
     ) -> Training:
         """Check everything and return what the fit needs.
 
-        ``start`` is the raw score to begin from, None for the one of the parameter.
+        ``start`` is the raw score to begin from, None for the one of the parameter;
+        ``begins_at_zero`` says that the booster takes it for 0.
         """
         gamma = check_gamma(self.focal_gamma, "focal_gamma")
         alpha = check_alpha(self.focal_alpha, "focal_alpha")
@@ -150,7 +208,7 @@ class FocalClassifierMixin:
                 "weight 0, and a classifier needs both"
             )
             raise ValueError(msg)
-        weight_0, weight_1 = self._class_weights(classes, labels)
+        weight_0, weight_1 = _class_weights(class_weight, classes, labels)
         factor_0, factor_1 = _imbalance_factors(codes, scale_pos_weight, is_unbalance)
         weight_0, weight_1 = weight_0 * factor_0, weight_1 * factor_1
         threshold = weight_0 / (weight_0 + weight_1)
@@ -171,7 +229,9 @@ class FocalClassifierMixin:
             loss=loss,
             scale=weight_0 if are_equal else total,
             start=start,
+            offset=start if begins_at_zero else 0.0,
             max_step=self.max_step,
+            classes=classes,
             threshold=threshold,
         )
         training.objective([0.0], [0.0])  # what the objective refuses, it refuses now
@@ -214,23 +274,71 @@ class FocalClassifierMixin:
             raise ValueError(msg)
         return labels, codes, classes
 
-    def _class_weights(
-        self, classes: NDArray[Any], labels: NDArray[Any]
-    ) -> tuple[float, float]:
-        """Return the weights that ``class_weight`` gives to class 0 and 1."""
-        if self.class_weight is None:
-            return 1.0, 1.0
-        given = compute_class_weight(self.class_weight, classes=classes, y=labels)
-        if not all(0 < weight < math.inf for weight in given):
-            msg = f"class_weight must be finite and > 0, got {self.class_weight!r}"
-            raise ValueError(msg)
-        return float(given[0]), float(given[1])
-
     def __sklearn_tags__(self) -> Any:
         parent: Any = super()  # the booster's own class
         tags = parent.__sklearn_tags__()
         tags.classifier_tags.multi_class = False
+        tags.classifier_tags.multi_label = False
         return tags
+
+
+def start_of_rows(
+    scores: ArrayLike,
+    eval_scores: Any,
+    has_eval_sets: bool,
+    names: tuple[str, str],
+    advice: str,
+) -> tuple[float, Float64Array | None]:
+    """Return the raw score to begin from and the scores to hand to the booster: one
+    value for all rows is a start like any other. ``names`` are the parameters'."""
+    name, eval_name = names
+    given = check_vector(scores, name, np.float64)
+    if not np.isfinite(given).all():
+        row = int((~np.isfinite(given)).argmax())
+        msg = f"{name} must be finite, got {given[row]} in row {row}"
+        raise ValueError(msg)
+    if eval_scores is None and len(given) and (given == given[0]).all():
+        return float(given[0]), None
+    if has_eval_sets and eval_scores is None:
+        msg = f"{eval_name} must be given where {name} differs by row"
+        raise ValueError(msg)
+    warnings.warn(f"{name} differs by row and {advice}", UserWarning, stacklevel=4)
+    return 0.0, given
+
+
+def encode(labels: Any, classes: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """Return the codes 0 and 1 of labels of known ``classes``."""
+    labels = column_or_1d(np.asarray(labels), warn=True)
+    codes: NDArray[Any] = pd.Index(classes).get_indexer(pd.Index(labels))
+    if (codes < 0).any():
+        unknown = labels[int((codes < 0).argmax())]
+        msg = f"{name} contains previously unseen labels: {unknown!r}"
+        raise ValueError(msg)
+    return codes.astype(np.uint8)
+
+
+def _class_weights(
+    class_weight: Any, classes: NDArray[Any], labels: NDArray[Any]
+) -> tuple[float, float]:
+    """Return the weights that ``class_weight`` gives to class 0 and 1."""
+    if class_weight is None:
+        return 1.0, 1.0
+    given = compute_class_weight(class_weight, classes=classes, y=labels)
+    if not all(0 < weight < math.inf for weight in given):
+        msg = f"class_weight must be finite and > 0, got {class_weight!r}"
+        raise ValueError(msg)
+    return float(given[0]), float(given[1])
+
+
+def check_eval_weights(
+    eval_sets: Sequence[Any] | None, weights: Any, name: str
+) -> None:
+    """Check the weights of the evaluation sets, a list or a dict by position."""
+    if not eval_sets or weights is None:
+        return
+    given = weights if isinstance(weights, dict) else dict(enumerate(weights))
+    for i, pair in enumerate(eval_sets):
+        check_weights(given.get(i), len(pair[1]), f"{name}[{i}]")
 
 
 def _imbalance_factors(

@@ -38,6 +38,12 @@ _OPTIONS: Any = {**ROW_OPTIONS, "forceinline": True}
 formula = njit(**_OPTIONS)
 
 
+class LogLoss(NamedTuple):
+    """Log-loss on the log-odds: either link at gamma = 0."""
+
+    factor: Any
+
+
 class Posterior(NamedTuple):
     """Log-loss on the log-odds times (1 + gamma) omega, omega being a rational."""
 
@@ -88,6 +94,7 @@ _LN2_LOW = np.float32(math.log(2) - 0.693359375)
 _ROUND = np.float32(1.5 * 2**23)  # adding it leaves the nearest integer in the low bits
 _ROUND_BITS = np.int32(_ROUND.view(np.int32))
 _BIAS = np.int32(127)
+_KEPT_BITS, _HALF_STEP = np.int32(-16), np.int32(8)
 _SHIFT = np.int32(23)
 _MAX_EXPONENT = np.float32(87.0)  # exp(-87) is still a normal float32
 
@@ -162,6 +169,25 @@ def horner8(c, t):
     low = (c[0] + c[1] * t) + (c[2] + c[3] * t) * t2
     high = (c[4] + c[5] * t) + (c[6] + c[7] * t) * t2
     return low + t4 * (high + c[8] * t4)
+
+
+def coarse(value: Any) -> Any:
+    """Return ``value`` without the last four bits that float32 has for it, so that its
+    product with a whole number up to 16 is exact."""
+    return value
+
+
+@overload(coarse, jit_options=_OPTIONS)
+def _coarse(value):
+    if value != types.float32:
+        return lambda value: value
+
+    def coarse_float32(value):
+        single = np.float32(value)
+        bits = np.int32(single.view(np.int32) + _HALF_STEP)
+        return np.int32(bits & _KEPT_BITS).view(np.float32)
+
+    return coarse_float32
 
 
 @formula
@@ -309,6 +335,11 @@ def omega(x, gamma):
 
 
 @formula
+def _log_loss(form, x, positive):
+    return log_loss_gradient_hessian(x, positive, form.factor, form.factor)
+
+
+@formula
 def _posterior(form, x, positive):
     t = bounded_size(x) * form.scale
     numerator = horner8(form.numerator, t)
@@ -340,6 +371,7 @@ def _clipped(form, z, positive):
 
 
 _DERIVATIVES: dict[type, Callable[..., Any]] = {
+    LogLoss: _log_loss,
     Posterior: _posterior,
     ExactPosterior: _exact_posterior,
     Expected: _expected,

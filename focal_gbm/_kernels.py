@@ -16,6 +16,7 @@ from focal_gbm._formula import (
     ROW_OPTIONS,
     bounded_size,
     classic_loss,
+    coarse,
     derivatives,
     exp_neg,
     log_odds,
@@ -61,7 +62,6 @@ def _fill_block(form, y, weight, weights, shift, gradient, hessian):
         w = weights[1] if positive else weights[0]
         if weight is not None:
             sample = weight[i]
-            w = w * sample
             is_good = (sample >= 0) & (sample < np.inf)
             flags = np.int32(flags | (_NONE if is_good else _WEIGHT))
         flags = np.int32(flags | (_NAN if score != score else _NONE))
@@ -69,8 +69,12 @@ def _fill_block(form, y, weight, weights, shift, gradient, hessian):
             flags | (_LABEL if not ((label == 0) | (label == 1)) else _NONE)
         )
         g, h = derivatives(form, score, positive)
-        gradient[i] = w * g
-        hessian[i] = w * h
+        # weight 2 is to give the very bits of the row twice
+        g, h = coarse(w * g), coarse(w * h)
+        if weight is not None:
+            g, h = sample * g, sample * h
+        gradient[i] = g
+        hessian[i] = h
     return flags
 
 

@@ -4,9 +4,7 @@ are lost, metrics on probabilities, a progress bar, and a model text that says a
 from __future__ import annotations
 
 import difflib
-import inspect
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,13 @@ from lightgbm.callback import CallbackEnv
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
-from focal_gbm._checks import check_vector, check_weights
-from focal_gbm._classifier import OWN_PARAMETERS, Training
+from focal_gbm._classifier import (
+    OWN_PARAMETERS,
+    OnProbabilities,
+    ProgressBar,
+    Training,
+    start_of_rows,
+)
 from focal_gbm.objective import METRICS, FocalMetric
 
 # Names under which LightGBM would measure raw scores as if they were
@@ -125,22 +128,6 @@ def scores_are_predictions(parameters: Mapping[str, Any]) -> bool:
     return not (is_dart or given(parameters, "linear_tree", False))
 
 
-class _OnProbabilities:
-    """A metric of the user's, given the probabilities that raw scores stand for."""
-
-    def __init__(self, metric: Callable[..., Any], training: Training) -> None:
-        self._metric = metric
-        self._training = training
-        # LightGBM passes as many values as the signature has parameters.
-        self.__signature__ = inspect.signature(metric)
-
-    def __call__(self, y_true: Any, raw: NDArray[np.float64], *rest: Any) -> Any:
-        training = self._training
-        return self._metric(
-            y_true, training.loss.probability(raw + training.start), *rest
-        )
-
-
 def metrics(training: Training, *requests: Any) -> tuple[list[str], list[Any]]:
     """Split requested metrics into LightGBM's own names and callables."""
     native: list[str] = []
@@ -150,7 +137,7 @@ def metrics(training: Training, *requests: Any) -> tuple[list[str], list[Any]]:
         if isinstance(request, FocalMetric):
             added = training.metric(request.metric, request.name)
         elif callable(request):
-            added = _OnProbabilities(request, training)
+            added = OnProbabilities(request, training)
         elif request in _RANK_METRICS:
             native += [request] if request not in native else []
             continue
@@ -231,28 +218,15 @@ def _as_parent_reads(X: Any) -> Any:
     )
 
 
-class ProgressBar:
+class Progress(ProgressBar):
     """Callback that shows the iterations and the last metrics."""
 
-    def __init__(self, title: str) -> None:
-        try:
-            from tqdm.auto import tqdm
-        except ImportError as error:
-            msg = "progress=True needs tqdm: pip install tqdm"
-            raise ImportError(msg) from error
-        self._bar = tqdm(desc=title, unit="tree")
-
     def __call__(self, env: CallbackEnv) -> None:
-        self._bar.total = env.end_iteration - env.begin_iteration
-        self._bar.set_postfix(
-            {f"{r[0]} {r[1]}": f"{r[2]:.4g}" for r in env.evaluation_result_list or ()},
-            refresh=False,
+        results = env.evaluation_result_list or ()
+        self.show(
+            env.end_iteration - env.begin_iteration,
+            {f"{result[0]} {result[1]}": result[2] for result in results},
         )
-        self._bar.update()
-
-    def close(self) -> None:
-        """Leave the finished bar."""
-        self._bar.close()
 
 
 def complete(booster: Booster, training: Training, num_threads: int) -> None:
@@ -326,15 +300,6 @@ def with_labels(
     ]
 
 
-def check_eval_weights(eval_sets: list[Any] | None, weights: Any) -> None:
-    """Check the weights of the evaluation sets, a list or a dict by position."""
-    if not eval_sets or weights is None:
-        return
-    given = weights if isinstance(weights, dict) else dict(enumerate(weights))
-    for i, pair in enumerate(eval_sets):
-        check_weights(given.get(i), len(pair[1]), f"eval_sample_weight[{i}]")
-
-
 def start_of(
     link: str,
     init_score: Any,
@@ -358,23 +323,14 @@ def start_of(
         return 0.0, None
     if init_score is None:
         return None, None
-    scores = check_vector(init_score, "init_score", np.float64)
-    if not np.isfinite(scores).all():
-        row = int((~np.isfinite(scores)).argmax())
-        msg = f"init_score must be finite, got {scores[row]} in row {row}"
-        raise ValueError(msg)
-    if eval_init_score is None and len(scores) and (scores == scores[0]).all():
-        return float(scores[0]), None
-    if has_eval_sets and eval_init_score is None:
-        msg = "eval_init_score must be given where init_score differs by row"
-        raise ValueError(msg)
-    warnings.warn(
-        "init_score differs by row and is not part of a LightGBM model: add the "
-        "init_score of a row to its raw score before you read a probability",
-        UserWarning,
-        stacklevel=3,
+    return start_of_rows(
+        init_score,
+        eval_init_score,
+        has_eval_sets,
+        ("init_score", "eval_init_score"),
+        "is not part of a LightGBM model: add the init_score of a row to its raw score "
+        "before you read a probability",
     )
-    return 0.0, scores
 
 
 def _check_scale(link: str, init_model: Any) -> None:

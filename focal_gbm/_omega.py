@@ -8,7 +8,7 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from numpy.polynomial.chebyshev import cheb2poly, chebvander
 
-from focal_gbm._formula import Posterior
+from focal_gbm._formula import LogLoss, Posterior
 from focal_gbm._kernels import fill_omega
 
 _DEGREE = 8  # of numerator and denominator: horner8
@@ -18,7 +18,7 @@ _ROUNDS = 40
 
 
 @lru_cache(maxsize=64)
-def posterior_form(gamma: float) -> Posterior:
+def posterior_form(gamma: float) -> LogLoss | Posterior:
     """Return the form of the posterior link at ``gamma``, ready for float32 kernels.
 
     A rational of |x| and not a polynomial: its division shares the one of the
@@ -30,9 +30,7 @@ def posterior_form(gamma: float) -> Posterior:
         msg = f"gamma must be at most {MAX_GAMMA} with link='posterior', got {gamma}"
         raise ValueError(msg)
     if gamma == 0:
-        ones = np.zeros(_DEGREE + 1)
-        ones[0] = 1.0
-        return _float32_form(ones, ones, 1.0)
+        return LogLoss(np.float32(1.0))
     centre = 4.0 * (1.0 + gamma)
     t = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
     value = np.empty(_NODES)

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm import _lightgbm
 from focal_gbm._checks import check_vector
-from focal_gbm._classifier import FocalClassifierMixin, Training
+from focal_gbm._classifier import FocalClassifierMixin, Training, check_eval_weights
 
 
 class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
@@ -95,9 +95,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     Examples
     --------
     >>> from focal_gbm import FocalLGBMClassifier
-    >>> from focal_gbm.datasets import make_transactions
+    >>> from focal_gbm.datasets import TRANSACTION_FEATURES, make_transactions
     >>> data = make_transactions(n_customers=200, n_terminals=400, n_days=60)
-    >>> X, y = data.drop(columns=["is_fraud", "time"]), data["is_fraud"]
+    >>> X, y = data[list(TRANSACTION_FEATURES)], data["is_fraud"]
     >>> model = FocalLGBMClassifier(n_estimators=30, verbose=-1).fit(X, y)
     >>> p = model.predict_proba(X)[:, 1]
     >>> bool(abs(p.mean() / y.mean() - 1) < 0.01)
@@ -237,22 +237,24 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             X,
             y,
             sample_weight,
+            class_weight=self.class_weight,
             scale_pos_weight=_lightgbm.given(parameters, "scale_pos_weight", 1.0),
             is_unbalance=_lightgbm.given(parameters, "is_unbalance", False),
             start=start,
+            begins_at_zero=True,
         )
         if init_score is not None:
             check_vector(init_score, "init_score", np.float64, len(training.y))
         training.init_score = score_by_row
-        _lightgbm.check_eval_weights(eval_sets, eval_sample_weight)
+        check_eval_weights(eval_sets, eval_sample_weight, "eval_sample_weight")
         metric = _lightgbm.given(parameters, "metric", "binary_logloss")
-        native, callables = _lightgbm.metrics(training, eval_metric, metric)
+        native, measures = _lightgbm.metrics(training, eval_metric, metric)
         training.native_metrics = native
         training.closing = _lightgbm.Closing(training)
-        callbacks = list(callbacks or [])
+        callbacks = [*(callbacks or [])]
         if _lightgbm.scores_are_predictions(parameters):
             callbacks.append(training.closing)
-        bar = _lightgbm.ProgressBar(type(self).__name__) if self.progress else None
+        bar = _lightgbm.Progress(type(self).__name__) if self.progress else None
         callbacks += [bar] if bar else []
         self._training = training
         try:
@@ -269,7 +271,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
                     eval_sample_weight=eval_sample_weight,
                     eval_class_weight=eval_class_weight,
                     eval_init_score=eval_init_score,
-                    eval_metric=callables,
+                    eval_metric=measures,
                     feature_name=feature_name,
                     categorical_feature=categorical_feature,
                     callbacks=callbacks,
@@ -277,7 +279,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
                 )
         finally:
             del self._training
-            if bar:
+            if bar is not None:
                 bar.close()
         return self
 
@@ -373,8 +375,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     def _process_params(self, stage: str) -> dict[str, Any]:
         """Return what goes to LightGBM."""
         parameters: dict[str, Any] = super()._process_params(stage)
-        training = self._training if stage == "fit" else None
-        return _lightgbm.booster_parameters(parameters, training)
+        return _lightgbm.booster_parameters(
+            parameters, self._training if stage == "fit" else None
+        )
 
     @property
     def _Booster(self) -> Booster | None:

@@ -23,6 +23,8 @@ ORDER = (
     "_classifier",
     "_lightgbm",
     "lightgbm",
+    "_xgboost",
+    "xgboost",
 )
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 

@@ -1,0 +1,376 @@
+"""FocalXGBClassifier: focal loss on XGBoost, with probabilities that hold.
+
+XGBoost calls a custom objective once per iteration but gives it none of what its own
+objectives get: no start, no class weights, no trees cut off where early stopping
+says. This module adds them around the parent's fit:
+
+- the start stands in base_score, with which the booster begins by itself;
+- class weights act in the loss, where they cannot shift the probability;
+- the moment the parent stores the trained booster, the closing constant goes into
+  its base_score, and its objective is the one whose sigmoid every reader of the model
+  knows. It has to be that moment: wrappers around ``fit`` (MLflow's autolog) copy the
+  model before ``fit`` of this class returns.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from xgboost import Booster, DMatrix, XGBClassifier
+
+from focal_gbm import _xgboost
+from focal_gbm._checks import check_vector
+from focal_gbm._classifier import FocalClassifierMixin, Training, check_eval_weights
+from focal_gbm.loss import FocalLoss
+
+
+class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
+    """XGBoost classifier that trains with focal loss.
+
+    An ``XGBClassifier`` in everything but the loss: its parameters, early stopping,
+    callbacks, categorical columns, missing values, sparse matrices and frames, and
+    the tools that take one (SHAP, pipelines, searches, pickle) work as they do there.
+
+    The probabilities are honest without a calibration step: with the default link the
+    booster's raw score is the log-odds, and ``predict_proba`` is its expit, here and in
+    every reader of the saved model. ``scale_pos_weight`` and ``focal_alpha`` shape the
+    training and never shift the probabilities; ``scale_pos_weight`` moves the decision
+    of ``predict``. ``sample_weight`` describes the population that the probabilities
+    refer to.
+
+    Parameters
+    ----------
+    focal_gamma : float in [0, 30], default=2.0
+        How far easy rows are weighted down; 0 is log-loss. XGBoost's own ``gamma``,
+        the least gain of a split, is another parameter and stays what it is.
+    focal_alpha : float in (0, 1) or None, default=None
+        Weight of the positive class, 1 - focal_alpha being that of the negative.
+        None: both weigh 1. XGBoost's ``reg_alpha`` is another parameter.
+    link : {"posterior", "logit"}, default="posterior"
+        "posterior": the raw score is the log-odds. "logit": it is the logit of the
+        classic form, and the closed form of :class:`FocalLoss` makes probabilities
+        of it in ``decision_function`` and ``predict_proba``; a plain booster then
+        returns raw scores (its objective is "binary:logitraw"), for which expit would
+        be no probability. Derivatives of "logit" shrink as rows get easy, so
+        ``min_child_weight`` and ``reg_lambda`` bite harder than with log-loss, and
+        ``max_delta_step`` bounds the focal logit, of which a log-odds is up to
+        1 + focal_gamma times as large.
+    max_step : float > 0 or None, default=4.0
+        Bound on the step of a leaf in log-odds, before the learning rate; handed to
+        ``max_delta_step`` unless you set that. None: no bound. A leaf of frauds
+        alone asks for a step of 1 / rate, by which plain boosting collapses on rare
+        classes. Without effect on ``booster="gblinear"``, which has no leaves.
+    start : float in [0, 1], default=0.5
+        Where boosting begins, as a share of the log-odds of the base rate. Without
+        effect when ``base_score``, ``base_margin`` or ``xgb_model`` say where.
+    progress : bool, default=False
+        Show a progress bar over the iterations; needs tqdm.
+    objective : str or None, default="binary:logistic"
+        None or "binary:logistic"; the focal loss is the objective.
+    **kwargs
+        Every parameter of :class:`xgboost.XGBClassifier`, which lists them, and of
+        XGBoost itself; those that it does not know, or cannot use with the booster and
+        tree method given, are refused at fit. ``base_score`` is the probability to
+        begin from. ``eval_metric`` may be any metric of XGBoost, measured on the
+        probabilities, a name that :class:`FocalMetric` knows, a FocalMetric, a callable
+        of labels and probabilities, or a list of them. Metrics of :class:`FocalMetric`
+        that grow with skill are reported as "neg_..." and negated, for XGBoost takes
+        what it does not know for a loss.
+
+    Attributes
+    ----------
+    loss_ : FocalLoss
+        The loss trained with, class weights included in its alpha.
+    threshold_ : float
+        Probability above which ``predict`` says the positive class: 1/2, or with
+        class weights w_0 / (w_0 + w_1), the decision of least weighted error
+        (Elkan 2001, "The foundations of cost-sensitive learning", eq. 2).
+    classes_ : ndarray of shape (2,)
+        Labels; the second is the positive class. Strings and numbers are kept in the
+        saved model too.
+
+    Notes
+    -----
+    After early stopping the booster is cut after its best iteration, so that the saved
+    model and ``predict_proba`` agree; ``booster="gblinear"`` cannot be cut and predicts
+    with all rounds everywhere.
+
+    Examples
+    --------
+    >>> from focal_gbm import FocalXGBClassifier
+    >>> from focal_gbm.datasets import TRANSACTION_FEATURES, make_transactions
+    >>> data = make_transactions(n_customers=200, n_terminals=400, n_days=60)
+    >>> X, y = data[list(TRANSACTION_FEATURES)], data["is_fraud"]
+    >>> model = FocalXGBClassifier(n_estimators=30, max_depth=4).fit(X, y)
+    >>> p = model.predict_proba(X)[:, 1]
+    >>> bool(abs(p.mean() / y.mean() - 1) < 0.01)
+    True
+    """
+
+    base_score: Any
+    callbacks: Any
+    eval_metric: Any
+    objective: Any
+
+    def __init__(
+        self,
+        *,
+        focal_gamma: float = 2.0,
+        focal_alpha: float | None = None,
+        link: str = "posterior",
+        max_step: float | None = 4.0,
+        start: float = 0.5,
+        progress: bool = False,
+        objective: str | None = "binary:logistic",
+        **kwargs: Any,
+    ) -> None:
+        self.focal_gamma = focal_gamma
+        self.focal_alpha = focal_alpha
+        self.link = link
+        self.max_step = max_step
+        self.start = start
+        self.progress = progress
+        super().__init__(objective=objective, **kwargs)
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        base_margin: ArrayLike | None = None,
+        eval_set: Any = None,
+        verbose: bool | int | None = True,
+        xgb_model: Any = None,
+        sample_weight_eval_set: Any = None,
+        base_margin_eval_set: Any = None,
+        feature_weights: ArrayLike | None = None,
+    ) -> FocalXGBClassifier:
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Labels of two classes, of any type.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Finite weights >= 0: how many rows of the population a row stands for.
+        base_margin : array-like of shape (n_samples,) or None, default=None
+            Raw scores to begin from. One value for all rows becomes part of the
+            model. Scores that differ by row do not, as in XGBoost: pass those of the
+            rows to ``predict_proba`` too; there is no closing constant then.
+        eval_set : list of pairs (X, y) or None, default=None
+            As in XGBoost, labels of the same kind as ``y`` in each.
+        verbose, sample_weight_eval_set, feature_weights
+            As in XGBoost.
+        base_margin_eval_set : list or None, default=None
+            Needed with a ``base_margin`` that differs by row, and only then.
+        xgb_model : str, Booster, XGBModel or None, default=None
+            Model to continue, on the same scale: a focal one of the same link, or
+            for the posterior link any of "binary:logistic".
+
+        Returns
+        -------
+        self : FocalXGBClassifier
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or an input cannot be used; the message names it.
+        """
+        parameters = self.get_params(deep=False)
+        others = getattr(self, "kwargs", {})
+        _xgboost.check_parameters(parameters, others)
+        base_score = parameters["base_score"]
+        start, score_by_row = _xgboost.start_of(
+            self.link,
+            base_score,
+            base_margin,
+            base_margin_eval_set,
+            xgb_model,
+            bool(eval_set),
+        )
+        scale = parameters["scale_pos_weight"]
+        training = self._prepare(
+            X,
+            y,
+            sample_weight,
+            scale_pos_weight=1.0 if scale is None else scale,
+            start=start,
+        )
+        if base_margin is not None:
+            check_vector(base_margin, "base_margin", np.float64, len(training.y))
+        elif base_score is not None:
+            training.start = _xgboost.raw_of(base_score, training.loss)
+        training.init_score = score_by_row
+        training.labels = training.y.astype(np.uint8)
+        eval_set, eval_weights = _xgboost.eval_sets(
+            eval_set, sample_weight_eval_set, X, y, sample_weight, training
+        )
+        check_eval_weights(eval_set, eval_weights, "sample_weight_eval_set")
+        native, evaluation = _xgboost.metrics(training, self.eval_metric)
+        training.native_metrics = native
+        training.evaluation = evaluation
+        training.closing = _xgboost.Closing(training)
+        callbacks = [*(self.callbacks or []), training.closing]
+        name, total = type(self).__name__, self.get_num_boosting_rounds()
+        bar = _xgboost.Progress(name, total) if self.progress else None
+        callbacks += [bar] if bar else []
+        given = self.objective, self.callbacks, self.eval_metric
+        self._training = training
+        try:
+            self.objective = training.objective
+            self.callbacks, self.eval_metric = callbacks, native or None
+            super().fit(
+                X,
+                training.labels,
+                sample_weight=training.sample_weight,
+                base_margin=score_by_row,
+                eval_set=eval_set,
+                verbose=verbose,
+                xgb_model=xgb_model,
+                sample_weight_eval_set=eval_weights,
+                base_margin_eval_set=base_margin_eval_set,
+                feature_weights=feature_weights,
+            )
+        finally:
+            self.objective, self.callbacks, self.eval_metric = given
+            del self._training
+            if bar:
+                bar.close()
+        return self
+
+    def decision_function(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+        """Return the log-odds of the positive class.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Features.
+        **kwargs
+            As in :meth:`predict_proba`, ``iteration_range`` for one.
+
+        Returns
+        -------
+        log_odds : ndarray of shape (n_samples,), float64
+            expit of it is ``predict_proba(X)[:, 1]``.
+        """
+        raw = self.predict(X, output_margin=True, **kwargs)
+        return self.loss_.log_odds(raw)
+
+    def predict(
+        self,
+        X: Any,
+        *,
+        output_margin: bool = False,
+        validate_features: bool = True,
+        base_margin: ArrayLike | None = None,
+        iteration_range: tuple[int, int] | None = None,
+    ) -> Any:
+        """Return the class of each row: the positive one above ``threshold_``.
+
+        The arguments are those of :meth:`predict_proba`; with ``output_margin`` the
+        result is XGBoost's own, the raw scores.
+        """
+        arguments: dict[str, Any] = {
+            "validate_features": validate_features,
+            "base_margin": base_margin,
+            "iteration_range": iteration_range,
+        }
+        if output_margin:
+            return super().predict(X, output_margin=True, **arguments)
+        result = self.predict_proba(X, **arguments)
+        return self.classes_[(result[:, 1] > self.threshold_).astype(int)]
+
+    def predict_proba(
+        self,
+        X: Any,
+        validate_features: bool = True,
+        base_margin: ArrayLike | None = None,
+        iteration_range: tuple[int, int] | None = None,
+    ) -> Any:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Features.
+        validate_features, base_margin, iteration_range
+            As in XGBoost.
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples, 2), float32
+            Columns in the order of ``classes_``.
+        """
+        result = super().predict_proba(
+            X,
+            validate_features=validate_features,
+            base_margin=base_margin,
+            iteration_range=iteration_range,
+        )
+        if self.loss_.link == "posterior":
+            return result
+        # the objective of the booster leaves raw scores as they are
+        positive = self.loss_.probability(result[:, 1]).astype(np.float32)
+        return np.column_stack((1.0 - positive, positive))
+
+    def load_model(self, fname: Any) -> None:
+        """Load a model, of this class or any of "binary:logistic", from a file.
+
+        Parameters
+        ----------
+        fname : str, path-like or bytearray
+            What ``save_model`` of the estimator or of a booster wrote.
+        """
+        given = self.objective, self.base_score
+        super().load_model(fname)
+        # the parent takes what was trained for what is to be trained
+        self.objective, self.base_score = given
+        self.loss_, self.threshold_, self._classes = _xgboost.restore(self._Booster)
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Labels, the second being the positive class."""
+        if "_training" in self.__dict__:  # the parent's fit knows no others
+            return np.arange(2)
+        return self._classes
+
+    def get_xgb_params(self) -> dict[str, Any]:
+        """Return what goes to XGBoost."""
+        parameters: dict[str, Any] = super().get_xgb_params()
+        loss: FocalLoss | None = getattr(self, "loss_", None)
+        return _xgboost.booster_parameters(parameters, loss)
+
+    def _configure_fit(self, *args: Any) -> tuple[Any, ...]:
+        """Return model, metric, parameters and more, by version, for a fit."""
+        model, _, parameters, *rest = super()._configure_fit(*args)
+        training = self._training
+        parameters = _xgboost.training_parameters(parameters, training, model)
+        return (model, training.evaluation, parameters, *rest)
+
+    def _create_dmatrix(self, ref: DMatrix | None, **kwargs: Any) -> DMatrix:
+        matrix = super()._create_dmatrix(ref, **kwargs)
+        if ref is None:
+            self._training.closing.matrix = matrix
+        return matrix
+
+    @property
+    def _Booster(self) -> Booster:
+        if "_Booster" not in self.__dict__:
+            msg = f"{type(self).__name__} is not fitted"
+            raise AttributeError(msg)
+        return self.__dict__["_Booster"]
+
+    @_Booster.setter
+    def _Booster(self, booster: Booster) -> None:
+        training: Training | None = self.__dict__.get("_training")
+        if training is not None:
+            booster = _xgboost.complete(booster, training)
+            self.loss_ = training.loss
+            self.threshold_ = training.threshold
+            self._classes = training.classes
+        self.__dict__["_Booster"] = booster
