@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Collection
 from numbers import Real
@@ -60,11 +61,21 @@ def check_option(value: Any, name: str, options: Collection[str]) -> str:
     return value
 
 
+def in_host_memory(values: Any) -> Any:
+    """Return values on a GPU, of cuDF, CuPy or Numba, in host memory, and others as
+    they are."""
+    if hasattr(values, "__cuda_array_interface__"):
+        for name in ("to_numpy", "get", "copy_to_host"):
+            if hasattr(values, name):
+                return getattr(values, name)()
+    return values
+
+
 def check_vector(
     values: ArrayLike, name: str, dtype: type, n_rows: int | None = None
 ) -> NDArray[Any]:
     """Return ``values`` as a contiguous vector of ``dtype``, of ``n_rows`` if given."""
-    array: NDArray[Any] = np.ascontiguousarray(values, dtype=dtype)
+    array: NDArray[Any] = np.ascontiguousarray(in_host_memory(values), dtype=dtype)
     if array.ndim != 1:
         msg = f"{name} must be one-dimensional, got shape {array.shape}"
         raise ValueError(msg)
@@ -101,3 +112,9 @@ def check_weights(
         msg = f"{name} must hold a positive value, got zeros only"
         raise ValueError(msg)
     return weights
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str:
+    """Return the end of a message: the known name that is closest, if any is."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from focal_gbm._checks import (
     check_real,
     check_vector,
     check_weights,
+    in_host_memory,
 )
 from focal_gbm.loss import LINKS, FocalLoss, base_log_odds
 from focal_gbm.objective import FocalMetric, FocalObjective
@@ -61,6 +63,7 @@ class Training:
     max_step: float | None
     classes: NDArray[Any]
     threshold: float
+    device: str = "cpu"
     init_score: Float64Array | None = None
     closing: Any = None
     native_metrics: list[str] = field(default_factory=list)
@@ -75,7 +78,7 @@ class Training:
             return self.max_step / (1.0 + self.loss.gamma)
         return self.max_step
 
-    @property
+    @cached_property
     def objective(self) -> FocalObjective:
         """The callable that the booster trains with."""
         loss = self.loss
@@ -85,6 +88,7 @@ class Training:
             link=loss.link,
             scale=self.scale,
             offset=self.offset,
+            device=self.device,
         )
 
     def metric(self, metric: str, name: str | None) -> FocalMetric:
@@ -125,6 +129,21 @@ class Training:
             if abs(step) < 1e-9:
                 break
         return constant
+
+
+def with_parameters_of(parent: type) -> Callable[[Any], Any]:
+    """Return a decorator of ``__init__`` that lists the parent's parameters in place of
+    ``**kwargs``, for readers of the signature: help, editors, the estimator's repr."""
+
+    def decorate(init: Any) -> Any:
+        own = inspect.signature(init).parameters
+        parents = inspect.signature(parent.__init__).parameters  # type: ignore[misc]
+        merged = {**own, **{k: v for k, v in parents.items() if k not in own}}
+        kwargs = merged.pop("kwargs")
+        init.__signature__ = inspect.Signature([*merged.values(), kwargs])
+        return init
+
+    return decorate
 
 
 class OnProbabilities:
@@ -188,11 +207,13 @@ class FocalClassifierMixin:
         is_unbalance: bool = False,
         start: float | None = None,
         begins_at_zero: bool = False,
+        device: str = "cpu",
     ) -> Training:
         """Check everything and return what the fit needs.
 
         ``start`` is the raw score to begin from, None for the one of the parameter;
-        ``begins_at_zero`` says that the booster takes it for 0.
+        ``begins_at_zero`` says that the booster takes it for 0; ``device`` is where
+        the derivatives are computed.
         """
         gamma = check_gamma(self.focal_gamma, "focal_gamma")
         alpha = check_alpha(self.focal_alpha, "focal_alpha")
@@ -233,6 +254,7 @@ class FocalClassifierMixin:
             max_step=self.max_step,
             classes=classes,
             threshold=threshold,
+            device=device,
         )
         training.objective([0.0], [0.0])  # what the objective refuses, it refuses now
         return training
@@ -245,7 +267,7 @@ class FocalClassifierMixin:
         if y is None:
             msg = f"{name} requires y to be passed, but the target y is None"
             raise ValueError(msg)
-        labels = column_or_1d(np.asarray(y), warn=True)
+        labels = column_or_1d(np.asarray(in_host_memory(y)), warn=True)
         check_consistent_length(X, labels)
         shape: tuple[int, ...] = getattr(X, "shape", ())
         if len(shape) == 2 and shape[1] == 0:
@@ -308,7 +330,7 @@ def start_of_rows(
 
 def encode(labels: Any, classes: NDArray[Any], name: str) -> NDArray[np.uint8]:
     """Return the codes 0 and 1 of labels of known ``classes``."""
-    labels = column_or_1d(np.asarray(labels), warn=True)
+    labels = column_or_1d(np.asarray(in_host_memory(labels)), warn=True)
     codes: NDArray[Any] = pd.Index(classes).get_indexer(pd.Index(labels))
     if (codes < 0).any():
         unknown = labels[int((codes < 0).argmax())]

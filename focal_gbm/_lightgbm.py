@@ -3,7 +3,6 @@ are lost, metrics on probabilities, a progress bar, and a model text that says a
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from lightgbm.callback import CallbackEnv
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
+from focal_gbm._checks import did_you_mean
 from focal_gbm._classifier import (
     OWN_PARAMETERS,
     OnProbabilities,
@@ -77,8 +77,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     known |= {*_SKLEARN_PARAMETERS, *OWN_PARAMETERS}
     for name, value in parameters.items():
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {close[0]}?" if close else ""
+            hint = did_you_mean(name, known)
             msg = f"LightGBM has no parameter {name!r} (given {value!r}){hint}"
             raise ValueError(msg)
     for dead, hint in _DEAD_PARAMETERS.items():

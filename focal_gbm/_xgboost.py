@@ -3,7 +3,6 @@ are lost, metrics on probabilities, a progress bar, and a booster that says all.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 from xgboost import Booster, DMatrix, XGBModel
 from xgboost.callback import TrainingCallback
 
-from focal_gbm._checks import check_real
+from focal_gbm._calls import rows_of
+from focal_gbm._checks import check_real, did_you_mean
 from focal_gbm._classifier import (
     OWN_PARAMETERS,
     OnProbabilities,
@@ -52,21 +52,19 @@ def check_parameters(parameters: Mapping[str, Any], others: Mapping[str, Any]) -
     if objective not in (None, "binary:logistic"):
         msg = (
             f"objective must be None or 'binary:logistic', got {objective!r}: the "
-            "focal loss is the objective; pass a FocalObjective to XGBClassifier for "
-            "another setting"
+            "focal loss is the objective"
         )
         raise ValueError(msg)
-    if parameters["base_score"] is not None:
-        check_real(
-            parameters["base_score"], "base_score", low=0.0, high=1.0, open_ends=True
-        )
+    if "num_class" in others:
+        msg = f"num_class={others['num_class']!r}: only two classes are supported"
+        raise ValueError(msg)
+    p = parameters["base_score"]
+    if p is not None:
+        check_real(p, "base_score", low=0.0, high=1.0, open_ends=True)
     for name in _unused(parameters, others):
-        close = difflib.get_close_matches(name, parameters, n=2, cutoff=0.5)
-        other = next((known for known in close if known != name), None)
-        hint = f"; did you mean {other}?" if other else ""
-        msg = (
-            f"XGBoost has no use for parameter {name!r} (given {others[name]!r}){hint}"
-        )
+        hint = did_you_mean(name, [known for known in parameters if known != name])
+        value = others[name]
+        msg = f"XGBoost has no use for parameter {name!r} (given {value!r}){hint}"
         raise ValueError(msg)
 
 
@@ -75,10 +73,9 @@ def _unused(parameters: Mapping[str, Any], others: Mapping[str, Any]) -> list[st
     two rows: it keeps no table of its parameters."""
     if not others:
         return []
-    context = {name: parameters[name] for name in ("booster", "tree_method")}
-    asked = {**context, **others, "objective": "binary:logistic", "verbosity": 1}
-    asked = {name: value for name, value in asked.items() if value is not None}
-    asked.pop("device", None)
+    names = (*others, "booster", "tree_method")
+    asked = {k: parameters[k] for k in names if parameters[k] is not None}
+    asked |= {"objective": "binary:logistic", "verbosity": 1}
     with (
         warnings.catch_warnings(record=True) as caught,
         xgboost.config_context(verbosity=1),
@@ -112,7 +109,7 @@ def training_parameters(
     is_free = parameters.get("max_delta_step") is None
     if is_free and parameters.get("booster") != "gblinear":
         parameters["max_delta_step"] = training.leaf_bound
-    if loss.link == "logit" and not training.native_metrics:
+    if not training.native_metrics:
         parameters["disable_default_eval_metric"] = True
     return parameters
 
@@ -132,10 +129,15 @@ def _base_score(raw: float, link: str) -> float:
     return min(p, _LARGEST)
 
 
+def _learner(booster: Booster) -> dict[str, Any]:
+    """Return the configuration of a booster."""
+    learner: dict[str, Any] = json.loads(booster.save_config())["learner"]
+    return learner
+
+
 def _raw_start(booster: Booster, link: str) -> float:
     """Return the raw score at which a booster begins."""
-    config = json.loads(booster.save_config())
-    text = config["learner"]["learner_model_param"]["base_score"]
+    text = _learner(booster)["learner_model_param"]["base_score"]
     base_score = float(text.strip("[]"))  # a list of one from XGBoost 3.1 on
     if link == "logit":
         return base_score
@@ -147,16 +149,17 @@ def metrics(
 ) -> tuple[list[str], Evaluation | None]:
     """Split requested metrics into XGBoost's own names and a callable for the rest.
 
-    The default link leaves log-odds where XGBoost expects them, and its own metrics
-    are right.
+    The default link leaves log-odds where XGBoost expects them: all its own are right.
     """
     is_logit = training.loss.link == "logit"
-    if eval_metric is None:
-        eval_metric = "logloss" if is_logit else []
-    is_one = isinstance(eval_metric, str) or callable(eval_metric)
+    if isinstance(eval_metric, str) or callable(eval_metric):
+        eval_metric = [eval_metric]
+    requests = list(eval_metric or [])
+    if not any(isinstance(request, str) for request in requests):
+        requests.insert(0, "logloss")  # as XGBoost does
     native: list[str] = []
     others: list[Any] = []
-    for request in [eval_metric] if is_one else eval_metric:
+    for request in requests:
         if isinstance(request, FocalMetric):
             others.append(training.metric(request.metric, request.name))
         elif callable(request):
@@ -192,11 +195,36 @@ class Evaluation:
     @staticmethod
     def _measure(metric: Any, raw: NDArray[Any], data: DMatrix) -> tuple[str, float]:
         if isinstance(metric, FocalMetric):
-            name, value = metric(raw, data)
-            return name, value
-        weight = data.get_weight()
-        weights = {"sample_weight": weight} if len(weight) else {}
-        return metric.__name__, float(metric(data.get_label(), raw, **weights))
+            return tuple(metric(raw, data))
+        labels, weight = rows_of(data)
+        weights = {} if weight is None else {"sample_weight": weight}
+        return metric.__name__, float(metric(labels, raw, **weights))
+
+
+def device_of(parameters: Mapping[str, Any]) -> str:
+    """Return where the derivatives are to be computed: on the trees' own device where
+    it is one of CUDA."""
+    device = str(parameters["device"] or "cpu")
+    return device if device.startswith(("cuda", "gpu")) else "cpu"
+
+
+class OnRows:
+    """The objective, called on the training rows as ``xgboost.train`` would call it.
+
+    The parent's fit copies labels and weights out of the matrix for every call; they
+    stay the same, and the objective knows where they are.
+    """
+
+    def __init__(self, training: Training) -> None:
+        self._training = training
+
+    def __call__(self, _y_true: Any, raw: Any) -> Any:
+        return self._training.objective(raw, self._training.closing.matrix)
+
+
+def without_copies(matrix: DMatrix) -> None:
+    """Spare the copies that nobody reads."""
+    matrix.get_label = matrix.get_weight = lambda: np.empty(0, np.float32)
 
 
 class Closing(TrainingCallback):
@@ -279,8 +307,7 @@ def _as_stopped(booster: Booster) -> Booster:
     """Return the booster without the trees after its best iteration: XGBoost keeps
     them, and they would act in every reader but its own estimator."""
     best = booster.attr("best_iteration")
-    config = json.loads(booster.save_config())
-    is_linear = config["learner"]["gradient_booster"]["name"] == "gblinear"
+    is_linear = _learner(booster)["gradient_booster"]["name"] == "gblinear"
     if best is None or is_linear or booster.num_boosted_rounds() == int(best) + 1:
         return booster
     stopped = booster[: int(best) + 1]
@@ -292,7 +319,7 @@ def restore(booster: Booster) -> tuple[FocalLoss, float, NDArray[Any]]:
     """Return loss, threshold and classes of a booster that was read from a file."""
     text = booster.attr(_ATTRIBUTE)
     if text is None:
-        objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
+        objective = _learner(booster)["objective"]["name"]
         if objective != OBJECTIVES["posterior"]:
             msg = f"the model must be one of 'binary:logistic', got {objective!r}"
             raise ValueError(msg)
@@ -305,8 +332,8 @@ def restore(booster: Booster) -> tuple[FocalLoss, float, NDArray[Any]]:
 def eval_sets(
     eval_set: Any, weights: Any, X: Any, y: Any, sample_weight: Any, training: Training
 ) -> tuple[list[Any] | None, list[Any] | None]:
-    """Return evaluation sets with labels encoded, and their weights; the training
-    data stay themselves, which XGBoost knows by identity."""
+    """Return evaluation sets with labels encoded, and their weights; XGBoost knows the
+    training data by identity."""
     if eval_set is None:
         return None, weights
     pairs = []
@@ -314,12 +341,10 @@ def eval_sets(
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             msg = f"eval_set must be a list of pairs (X, y), got {type(pair)} in it"
             raise ValueError(msg)
-        features, target = pair
-        if features is X and target is y:
-            pairs.append((features, training.labels))
-        else:
-            codes = encode(target, training.classes, f"eval_set[{i}]")
-            pairs.append((features, codes))
+        codes = training.labels
+        if not (pair[0] is X and pair[1] is y):
+            codes = encode(pair[1], training.classes, f"eval_set[{i}]")
+        pairs.append((pair[0], codes))
     if weights is not None:
         weights = [training.sample_weight if w is sample_weight else w for w in weights]
     return pairs, weights
@@ -364,10 +389,9 @@ def _check_scale(link: str, xgb_model: Any) -> None:
     """Refuse to continue a model whose raw scores mean something else."""
     if isinstance(xgb_model, XGBModel):
         xgb_model = xgb_model.get_booster()
-    booster = (
-        xgb_model if isinstance(xgb_model, Booster) else Booster(model_file=xgb_model)
-    )
-    objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
+    if not isinstance(xgb_model, Booster):
+        xgb_model = Booster(model_file=xgb_model)
+    objective = _learner(xgb_model)["objective"]["name"]
     if objective != OBJECTIVES[link]:
         msg = (
             f"xgb_model has the objective {objective!r}, and its raw scores are not "

@@ -7,9 +7,8 @@ saved model. This module adds them around the parent's fit:
 - raw scores are offset by the start, in the objective and in the metrics;
 - class weights act in the loss, where they cannot shift the probability;
 - the moment the parent stores the trained booster, the start and a closing constant
-  go into the leaves of its first tree, and its text says the objective whose
-  sigmoid every reader of the model knows. It has to be that moment: wrappers around
-  ``fit`` (MLflow's autolog) copy the model before ``fit`` of this class returns.
+  go into the leaves of its first tree, and its text says the objective whose sigmoid
+  every reader knows. Wrappers around ``fit`` (MLflow's autolog) copy it right then.
 """
 
 from __future__ import annotations
@@ -65,8 +64,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     progress : bool, default=False
         Show a progress bar over the iterations; needs tqdm.
     min_child_weight : float, default=1.0
-        As in LightGBM, whose default of 1e-3 lets leaves of one or two positives
-        through; on the scale of log-loss, 1 asks for some evidence.
+        As in LightGBM, whose 1e-3 lets leaves of one or two positives through.
     boosting_type, num_leaves, ..., verbose
         As in :class:`lightgbm.LGBMClassifier`. ``objective`` may be None or
         "binary"; ``boosting_type="rf"`` cannot be had with a custom objective.
@@ -247,8 +245,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             check_vector(init_score, "init_score", np.float64, len(training.y))
         training.init_score = score_by_row
         check_eval_weights(eval_sets, eval_sample_weight, "eval_sample_weight")
-        metric = _lightgbm.given(parameters, "metric", "binary_logloss")
-        native, measures = _lightgbm.metrics(training, eval_metric, metric)
+        listed = _lightgbm.given(parameters, "metric", "binary_logloss")
+        native, measures = _lightgbm.metrics(training, eval_metric, listed)
         training.native_metrics = native
         training.closing = _lightgbm.Closing(training)
         callbacks = [*(callbacks or [])]
@@ -279,7 +277,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
                 )
         finally:
             del self._training
-            if bar is not None:
+            if bar:
                 bar.close()
         return self
 
@@ -375,9 +373,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     def _process_params(self, stage: str) -> dict[str, Any]:
         """Return what goes to LightGBM."""
         parameters: dict[str, Any] = super()._process_params(stage)
-        return _lightgbm.booster_parameters(
-            parameters, self._training if stage == "fit" else None
-        )
+        training = self._training if stage == "fit" else None
+        return _lightgbm.booster_parameters(parameters, training)
 
     @property
     def _Booster(self) -> Booster | None:

@@ -9,15 +9,22 @@ at the number of parameters to decide whether to pass weights, XGBoost at the na
 
 from __future__ import annotations
 
-import sys
-import threading
+import re
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from focal_gbm import _kernels, metrics
+from focal_gbm._calls import (
+    Kept,
+    arguments,
+    as_scores,
+    explain,
+    is_data_set,
+)
 from focal_gbm._checks import (
     check_alpha,
     check_gamma,
@@ -32,45 +39,13 @@ from focal_gbm._formula import Clipped, Exact, Expected
 from focal_gbm._omega import posterior_form
 from focal_gbm.loss import LINKS, FocalLoss
 
-Float32Array = NDArray[np.float32]
-
 HESSIANS = ("expected", "exact", "clipped")
+_DEVICES = r"cpu|(cuda|gpu)(:\d+)?"  # as XGBoost spells them
 _CLASSIC_FORMS = {"expected": Expected, "exact": Exact, "clipped": Clipped}
 
 # Of focal_gbm.metrics, those that compare labels with scores; all grow with skill.
 RANK_METRICS = ("precision_at_alert_rate", "recall_at_alert_rate", "recall_at_fpr")
 METRICS = ("log_loss", "error", "focal", *RANK_METRICS)
-
-
-def _references(arrays: tuple[Float32Array, Float32Array]) -> list[int]:
-    return [sys.getrefcount(array) for array in arrays]
-
-
-def _pair(n_rows: int) -> tuple[Float32Array, Float32Array]:
-    return np.empty(n_rows, np.float32), np.empty(n_rows, np.float32)
-
-
-# What this interpreter counts for a pair that nobody else holds.
-_UNSHARED = _references(_pair(0))
-
-
-class _Buffers(threading.local):
-    """Gradient and Hessian of the last call, handed out again once nobody else
-    holds them or a view of them: fresh ones cost a page fault every 4 KiB.
-
-    One pair a thread; a copy or a pickle starts empty.
-    """
-
-    def __init__(self) -> None:
-        self._held = _pair(0)
-
-    def take(self, n_rows: int) -> tuple[Float32Array, Float32Array]:
-        if len(self._held[0]) != n_rows or _references(self._held) != _UNSHARED:
-            self._held = _pair(n_rows)
-        return self._held
-
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        return _Buffers, ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +87,12 @@ class FocalObjective:
     offset : float, default=0.0
         Added to every raw score: where boosting starts, for boosters that start a
         custom objective at 0. It has to be added to the predictions too.
+    device : {"cpu", "cuda", "cuda:<ordinal>"}, default="cpu"
+        Where the derivatives are computed. For XGBoost that trains on a GPU: give
+        both the same device, and gradient and Hessian stay there; labels and weights
+        of a DMatrix go there when boosting begins. To continue a model on a DMatrix
+        whose labels or weights you changed in place, make a new objective. Where the
+        device cannot be used, the CPU computes the same, and a warning says why.
 
     Notes
     -----
@@ -138,9 +119,8 @@ class FocalObjective:
     hessian: str = field(default="expected", kw_only=True)
     scale: float = field(default=1.0, kw_only=True)
     offset: float = field(default=0.0, kw_only=True)
-    _buffers: _Buffers = field(
-        default_factory=_Buffers, init=False, repr=False, compare=False
-    )
+    device: str = field(default="cpu", kw_only=True)
+    _kept: Kept = field(default_factory=Kept, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gamma", check_gamma(self.gamma))
@@ -149,6 +129,9 @@ class FocalObjective:
         object.__setattr__(self, "offset", check_real(self.offset, "offset"))
         check_option(self.link, "link", LINKS)
         check_option(self.hessian, "hessian", HESSIANS)
+        if not re.fullmatch(_DEVICES, str(self.device)):
+            msg = f"device must be 'cpu', 'cuda' or 'cuda:<n>', got {self.device!r}"
+            raise ValueError(msg)
         if self.link == "posterior" and self.hessian != "expected":
             msg = (
                 f"hessian={self.hessian!r} needs link='logit': with link='posterior' "
@@ -166,7 +149,7 @@ class FocalObjective:
         y_true: ArrayLike,
         raw_prediction: Any,
         sample_weight: ArrayLike | None = None,
-    ) -> tuple[Float32Array, Float32Array]:
+    ) -> tuple[Any, Any]:
         """Return gradient and Hessian of each row.
 
         Parameters
@@ -183,6 +166,7 @@ class FocalObjective:
         -------
         gradient, hessian : ndarray of shape (n_samples,), float32
             Valid for as long as you hold them; buffers are used again after that.
+            On a GPU: device arrays of Numba.
 
         Raises
         ------
@@ -190,27 +174,64 @@ class FocalObjective:
             If a raw score is NaN, a label is not 0 or 1, a weight is negative or
             not finite, or lengths differ.
         """
-        y, raw, weight = _arguments(y_true, raw_prediction, sample_weight)
-        raw = _as_scores(raw)
+        data = raw_prediction if is_data_set(raw_prediction) else None
+        raw = as_scores(raw_prediction if data is None else y_true)
+        form, weights, shift = self._form()
+        if self.device != "cpu" and len(raw) and self._device_works():
+            loop = self._loop(data, raw, (y_true, raw_prediction, sample_weight))
+            gradient, hessian, flags = loop.run(raw, form, weights, shift)
+            if flags:
+                explain(flags, raw, None, None)
+            return gradient, hessian
+        y, _, weight = arguments(y_true, raw_prediction, sample_weight)
         labels = check_vector(y, "y_true", np.float32, len(raw))
         if weight is not None:
             weight = check_vector(weight, "sample_weight", np.float32, len(raw))
-        gradient, hessian = self._buffers.take(len(raw))
-        form, shift = self._form()
-        weights = tuple(np.float32(self.scale * w) for w in self.loss.class_weights)
+        gradient, hessian = self._kept.pair.take(len(raw))
         flags = _kernels.fill_derivatives(
             form, raw, labels, weight, weights, shift, gradient, hessian
         )
         if flags:
-            _explain(flags, raw, labels, weight)
+            explain(flags, raw, labels, weight)
         return gradient, hessian
 
-    def _form(self) -> tuple[Any, np.float32]:
+    def _loop(self, data: Any, raw: Any, call: tuple[Any, Any, Any]) -> Any:
+        """Return the loop on the device that holds the labels and weights."""
+        from focal_gbm._cuda import Loop
+
+        loops = self._kept.loops
+        loop = None if data is None else loops.get(data)
+        # equal scores: boosting begins, perhaps with other labels or weights
+        if loop is None or raw[0] == raw[-1] == raw[len(raw) // 2]:
+            labels, _, weight = arguments(*call)
+            loop = Loop(labels, weight, len(raw), self.device)
+            if data is not None:
+                loops[data] = loop
+        return loop
+
+    def _device_works(self) -> bool:
+        """Whether derivatives can be computed on the device; warns if not."""
+        if self._kept.obstacle is None:
+            from focal_gbm._cuda import obstacle
+
+            self._kept.obstacle = obstacle(self.device)
+            if self._kept.obstacle:
+                msg = (
+                    f"device={self.device!r} cannot compute the objective, which the "
+                    f"CPU does instead, with the same result: {self._kept.obstacle}. "
+                    "It needs a CUDA device and numba-cuda: pip install focal_gbm[gpu]"
+                )
+                warnings.warn(msg, UserWarning, stacklevel=4)
+        return not self._kept.obstacle
+
+    def _form(self) -> tuple[Any, tuple[np.float32, np.float32], np.float32]:
+        weight_0, weight_1 = self.loss.class_weights
+        weights = np.float32(self.scale * weight_0), np.float32(self.scale * weight_1)
         if self.link == "posterior":
             shift = self.offset + self.loss.shift
-            return posterior_form(self.gamma), np.float32(shift)
+            return posterior_form(self.gamma), weights, np.float32(shift)
         form = _CLASSIC_FORMS[self.hessian](np.float32(self.gamma))
-        return form, np.float32(self.offset)
+        return form, weights, np.float32(self.offset)
 
 
 @dataclass(frozen=True)
@@ -303,10 +324,10 @@ class FocalMetric:
             LightGBM: (name, value, is_higher_better). ``xgboost.train``: (name,
             value). ``XGBClassifier``: the value.
         """
-        data_set = raw_prediction if hasattr(raw_prediction, "get_label") else None
+        data_set = raw_prediction if is_data_set(raw_prediction) else None
         if weight_and_group:
             sample_weight = weight_and_group[0]
-        y, raw, weight = _arguments(y_true, raw_prediction, sample_weight)
+        y, raw, weight = arguments(y_true, raw_prediction, sample_weight)
         value = self.evaluate(y, raw, weight)
         is_native_lightgbm = type(data_set).__module__.startswith("lightgbm")
         if weight_and_group or is_native_lightgbm:
@@ -356,40 +377,3 @@ class FocalMetric:
                 y = check_labels(y_true, len(log_odds))
                 rows = ((log_odds > 0) != (y > 0)).astype(np.float64)
         return float(np.average(rows, weights=check_weights(sample_weight, len(rows))))
-
-
-def _arguments(
-    y_true: Any, raw_prediction: Any, sample_weight: Any
-) -> tuple[Any, Any, Any]:
-    """Return labels, scores and weights, whichever entry point called."""
-    if not hasattr(raw_prediction, "get_label"):
-        return y_true, raw_prediction, sample_weight
-    weight = raw_prediction.get_weight()
-    if weight is not None and len(weight) == 0:  # XGBoost's way of saying none
-        weight = None
-    return raw_prediction.get_label(), y_true, weight
-
-
-def _as_scores(raw: Any) -> NDArray[Any]:
-    """Return raw scores as a contiguous vector in the dtype they came in."""
-    raw = np.asarray(raw)
-    if raw.ndim == 2 and raw.shape[1] == 1:
-        raw = raw[:, 0]
-    dtype = np.float32 if raw.dtype == np.float32 else np.float64
-    return check_vector(raw, "raw_prediction", dtype)
-
-
-def _explain(
-    flags: int, raw: NDArray[Any], labels: Float32Array, weight: Float32Array | None
-) -> None:
-    """Raise the error for what the kernel saw."""
-    if flags & _kernels.BAD_LABEL:
-        check_labels(labels)
-    if flags & _kernels.BAD_WEIGHT:
-        check_weights(weight, len(raw))
-    row = int(np.isnan(raw).argmax())
-    msg = (
-        f"raw_prediction must not be NaN, got NaN in row {row}: the booster diverged "
-        "or was given NaN as its start"
-    )
-    raise ValueError(msg)

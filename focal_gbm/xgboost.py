@@ -18,11 +18,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from xgboost import Booster, DMatrix, XGBClassifier
+from xgboost import Booster, DMatrix, XGBClassifier, XGBModel
 
 from focal_gbm import _xgboost
 from focal_gbm._checks import check_vector
-from focal_gbm._classifier import FocalClassifierMixin, Training, check_eval_weights
+from focal_gbm._classifier import (
+    FocalClassifierMixin,
+    Training,
+    check_eval_weights,
+    with_parameters_of,
+)
 from focal_gbm.loss import FocalLoss
 
 
@@ -114,6 +119,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     eval_metric: Any
     objective: Any
 
+    @with_parameters_of(XGBModel)
     def __init__(
         self,
         *,
@@ -200,6 +206,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             sample_weight,
             scale_pos_weight=1.0 if scale is None else scale,
             start=start,
+            device=_xgboost.device_of(parameters),
         )
         if base_margin is not None:
             check_vector(base_margin, "base_margin", np.float64, len(training.y))
@@ -222,7 +229,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         given = self.objective, self.callbacks, self.eval_metric
         self._training = training
         try:
-            self.objective = training.objective
+            self.objective = _xgboost.OnRows(training)
             self.callbacks, self.eval_metric = callbacks, native or None
             super().fit(
                 X,
@@ -356,6 +363,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         matrix = super()._create_dmatrix(ref, **kwargs)
         if ref is None:
             self._training.closing.matrix = matrix
+            _xgboost.without_copies(matrix)
         return matrix
 
     @property

@@ -16,6 +16,8 @@ ORDER = (
     "_checks",
     "_formula",
     "_kernels",
+    "_calls",
+    "_cuda",
     "_omega",
     "loss",
     "metrics",

@@ -1,0 +1,124 @@
+"""What the boosters pass to an objective or a metric, made into arrays."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focal_gbm import _kernels
+from focal_gbm._checks import check_labels, check_vector, check_weights
+
+Float32Array = NDArray[np.float32]
+
+
+def is_data_set(value: Any) -> bool:
+    """Whether it is a ``lightgbm.Dataset`` or an ``xgboost.DMatrix``."""
+    return hasattr(value, "get_label")
+
+
+def arguments(y_true: Any, raw_prediction: Any, sample_weight: Any) -> Any:
+    """Return labels, scores and weights, whichever entry point called."""
+    if not is_data_set(raw_prediction):
+        return y_true, raw_prediction, sample_weight
+    labels, weight = rows_of(raw_prediction)
+    return labels, y_true, weight
+
+
+def rows_of(data: Any) -> tuple[Any, Any]:
+    """Return labels and weights of a data set, None for no weights."""
+    xgboost = sys.modules.get("xgboost")
+    if xgboost is None or not isinstance(data, xgboost.DMatrix):
+        return data.get_label(), data.get_weight()
+    weight = _view(data, "weight")
+    return _view(data, "label"), weight if len(weight) else None
+
+
+def _view(matrix: Any, field: str) -> Float32Array:
+    """Return what a DMatrix holds, valid as long as it is not changed.
+
+    By the C interface, since ``get_label`` and ``get_weight`` copy it, at a third of
+    the cost of the derivatives, and to a CuPy array where it lies on a GPU.
+    """
+    from xgboost.core import _LIB
+
+    length = ctypes.c_uint64()
+    values = ctypes.POINTER(ctypes.c_float)()
+    failed = _LIB.XGDMatrixGetFloatInfo(
+        matrix.handle, field.encode(), ctypes.byref(length), ctypes.byref(values)
+    )
+    if failed:
+        msg = f"XGBoost cannot give the {field} of {matrix!r}"
+        raise RuntimeError(msg)
+    if length.value == 0:
+        return np.empty(0, np.float32)
+    return np.ctypeslib.as_array(values, (length.value,))
+
+
+def as_scores(raw: Any) -> NDArray[Any]:
+    """Return raw scores as a contiguous vector in the dtype they came in."""
+    raw = np.asarray(raw)
+    if raw.ndim == 2 and raw.shape[1] == 1:
+        raw = raw[:, 0]
+    dtype = np.float32 if raw.dtype == np.float32 else np.float64
+    return check_vector(raw, "raw_prediction", dtype)
+
+
+def explain(flags: int, raw: NDArray[Any], labels: Any, weight: Any) -> None:
+    """Raise the error for what the kernel saw."""
+    if flags & _kernels.BAD_LABEL:
+        check_labels(labels)
+    if flags & _kernels.BAD_WEIGHT:
+        check_weights(weight, len(raw))
+    row = int(np.isnan(raw).argmax())
+    msg = (
+        f"raw_prediction must not be NaN, got NaN in row {row}: the booster diverged "
+        "or was given NaN as its start"
+    )
+    raise ValueError(msg)
+
+
+def _references(arrays: tuple[Any, Any]) -> list[int]:
+    return [sys.getrefcount(array) for array in arrays]
+
+
+def _pair(n_rows: int) -> tuple[Float32Array, Float32Array]:
+    return np.empty(n_rows, np.float32), np.empty(n_rows, np.float32)
+
+
+# What this interpreter counts for a pair that nobody else holds.
+_UNSHARED = _references(_pair(0))
+
+
+class Pair:
+    """Two vectors of the last call, handed out again once nobody else holds them or a
+    view of them: fresh ones cost a page fault every 4 KiB."""
+
+    def __init__(self, make: Callable[[int], tuple[Any, Any]] = _pair) -> None:
+        self._make = make
+        self._held = make(0)
+
+    def take(self, n_rows: int) -> tuple[Any, Any]:
+        """Return two vectors of ``n_rows``."""
+        if len(self._held[0]) != n_rows or _references(self._held) != _UNSHARED:
+            self._held = self._make(n_rows)
+        return self._held
+
+
+class Kept(threading.local):
+    """What an objective keeps between its calls, for each thread: buffers, and what is
+    on a device for a data set. A copy or a pickle starts empty."""
+
+    def __init__(self) -> None:
+        self.pair = Pair()
+        self.loops: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+        self.obstacle: str | None = None
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return Kept, ()

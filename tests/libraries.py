@@ -1,0 +1,143 @@
+"""Both libraries, and what differs between them in a test."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+import xgboost as xgb
+from lightgbm import LGBMClassifier
+from xgboost import XGBClassifier
+
+from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+
+BOTH_LINKS = pytest.mark.parametrize("link", ["posterior", "logit"])
+# eval_set is the one way that both take; LightGBM 4.7 deprecates it.
+QUIET = pytest.mark.filterwarnings("ignore:The argument 'eval_set'")
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """An estimator, its parent, and their words for the same things."""
+
+    name: str
+    estimator: type
+    parent: type
+    quiet: dict[str, Any]
+    raw: dict[str, Any]
+    # what makes the estimator train like the parent, and the parent like it
+    as_built_in: dict[str, Any]
+    built_in: dict[str, Any]
+    rounding: float
+    fine_bins: dict[str, Any]
+    modes: dict[str, dict[str, Any]]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def model(self, **kwargs: Any) -> Any:
+        """Return a small estimator."""
+        small = {"n_estimators": 30, "learning_rate": 0.1, "random_state": 0}
+        return self.estimator(**{**small, "n_jobs": 2, **self.quiet, **kwargs})
+
+    def raw_score(self, model: Any, X: Any, **kwargs: Any) -> Any:
+        """Return what the booster says."""
+        return model.predict(X, **self.raw, **kwargs)
+
+    def fit_stopping(self, model: Any, rounds: int, fit: Any, later: Any) -> Any:
+        """Fit with early stopping on later rows."""
+        name = "early_stopping_round" if self.name == "lightgbm" else None
+        model.set_params(**{name or "early_stopping_rounds": rounds})
+        silent = {} if self.name == "lightgbm" else {"verbose": False}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The argument 'eval_set'")
+            return model.fit(*fit, eval_set=[later], **silent)
+
+    def n_rounds(self, model: Any) -> int:
+        """Return the number of rounds in use."""
+        if self.name == "lightgbm":
+            return model.best_iteration_
+        return model.best_iteration + 1
+
+    def plain(self, model: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return raw scores and predictions of a booster that knows the model's bytes
+        alone."""
+        if self.name == "lightgbm":
+            booster = lgb.Booster(model_str=model.booster_.model_to_string())
+            return booster.predict(X, raw_score=True), booster.predict(X)
+        booster = xgb.Booster(model_file=model.get_booster().save_raw("ubj"))
+        frame = xgb.DMatrix(X, enable_categorical=True)
+        return booster.predict(frame, output_margin=True), booster.predict(frame)
+
+    def continued(self, model: Any, first: Any) -> dict[str, Any]:
+        """Return the argument of fit that continues a model."""
+        return {"init_model" if self.name == "lightgbm" else "xgb_model": first}
+
+
+LIGHTGBM = Library(
+    name="lightgbm",
+    estimator=FocalLGBMClassifier,
+    parent=LGBMClassifier,
+    quiet={"verbose": -1},
+    raw={"raw_score": True},
+    as_built_in={"start": 1.0, "max_step": None, "min_child_weight": 1e-3},
+    built_in={},
+    rounding=1e-12,
+    fine_bins={"min_child_samples": 0, "min_data_in_bin": 1, "max_bin": 1023},
+    modes={
+        "gbdt": {},
+        "goss": {"data_sample_strategy": "goss"},
+        "goss by its old name": {"boosting_type": "goss"},
+        "dart": {"boosting_type": "dart"},
+        "linear trees": {"linear_tree": True},
+        "bagging": {"subsample": 0.5, "subsample_freq": 1},
+        "quantised gradients": {"use_quantized_grad": True},
+        "extra trees": {"extra_trees": True, "path_smooth": 1.0},
+        "few trees": {"n_estimators": 2},
+        "no tree can split": {"min_child_samples": 10_000},
+    },
+)
+XGBOOST = Library(
+    name="xgboost",
+    estimator=FocalXGBClassifier,
+    parent=XGBClassifier,
+    quiet={},
+    raw={"output_margin": True},
+    as_built_in={"base_score": 0.2, "max_step": None},
+    built_in={"base_score": 0.2},
+    rounding=3e-6,
+    fine_bins={"max_bin": 1024},
+    modes={
+        "hist": {},
+        "approx": {"tree_method": "approx"},
+        "exact": {"tree_method": "exact", "enable_categorical": False},
+        "dart": {"booster": "dart", "rate_drop": 0.2},
+        "gblinear": {"booster": "gblinear", "learning_rate": 0.05},
+        "lossguide": {"grow_policy": "lossguide", "max_leaves": 15},
+        "subsample": {"subsample": 0.5, "colsample_bynode": 0.7},
+        "gradient based": {"subsample": 0.3, "sampling_method": "gradient_based"},
+        "forests": {"num_parallel_tree": 3, "subsample": 0.6},
+        "few trees": {"n_estimators": 2},
+        "no tree can split": {"min_child_weight": 1e6},
+    },
+)
+LIBRARIES = (LIGHTGBM, XGBOOST)
+BOTH = pytest.mark.parametrize("library", LIBRARIES, ids=str)
+MODES = pytest.mark.parametrize(
+    ("library", "mode"),
+    [(library, mode) for library in LIBRARIES for mode in library.modes],
+    ids=str,
+)
+
+
+def make_rows(n_rows: int, n_features: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows of which about 5 % are positive."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, n_features))
+    score = 2 * X[:, 0] + X[:, 1] * X[:, 2] - 4.5
+    y = (rng.random(n_rows) < 1 / (1 + np.exp(-score))).astype(int)
+    return X, y

@@ -1,0 +1,54 @@
+"""The loop for GPUs where there is none: in Numba's simulator, in a process of its own,
+which has to be told before Numba is loaded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from focal_gbm import FocalObjective
+
+TESTS = Path(__file__).parent / "test_cuda.py"
+
+
+def test_the_loop_in_the_simulator():
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rA", TESTS],
+        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert run.stdout.count("PASSED") >= 20
+
+
+def test_the_cpu_helps_out_and_says_so(monkeypatch):
+    import focal_gbm._cuda
+
+    monkeypatch.setattr(focal_gbm._cuda, "obstacle", lambda device: "no driver")
+    y, raw = np.array([0, 1, 1]), np.array([-3.0, -1.0, 2.0], np.float32)
+    objective = FocalObjective(device="cuda:1")
+    message = "device='cuda:1' cannot compute the objective, .* CPU .*: no driver"
+    with pytest.warns(UserWarning, match=message):
+        first = [array.copy() for array in objective(y, raw)]
+    with warnings.catch_warnings():  # once for an objective
+        warnings.simplefilter("error")
+        second = objective(y, raw)
+    for given, again, expected in zip(
+        first, second, FocalObjective()(y, raw), strict=True
+    ):
+        np.testing.assert_array_equal(given, expected)
+        np.testing.assert_array_equal(again, expected)
+
+
+@pytest.mark.parametrize("device", ["", "cuda:", "cuda:x", "tpu", None, 0])
+def test_bad_device(device):
+    with pytest.raises(ValueError, match="device must be 'cpu', 'cuda' or"):
+        FocalObjective(device=device)
