@@ -138,9 +138,13 @@ def with_parameters_of(parent: type) -> Callable[[Any], Any]:
     def decorate(init: Any) -> Any:
         own = inspect.signature(init).parameters
         parents = inspect.signature(parent.__init__).parameters  # type: ignore[misc]
-        merged = {**own, **{k: v for k, v in parents.items() if k not in own}}
-        kwargs = merged.pop("kwargs")
-        init.__signature__ = inspect.Signature([*merged.values(), kwargs])
+        added = [
+            value.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, value in parents.items()
+            if name not in own
+        ]
+        *first, kwargs = own.values()
+        init.__signature__ = inspect.Signature([*first, *added, kwargs])
         return init
 
     return decorate
