@@ -176,7 +176,7 @@ def by_setting(results: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     """Run the benchmark and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("libraries", nargs="*", default=[*CONTESTS], choices=CONTESTS)
+    parser.add_argument("libraries", nargs="*", help=" or ".join(CONTESTS))
     parser.add_argument("--data", help="folder of the data sets")
     parser.add_argument("--splits", type=int, default=2, help="splits of each set")
     parser.add_argument("--quick", action="store_true", help="the defaults alone")
@@ -184,7 +184,7 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
     folder, text = data_folder(arguments.data), []
-    for library in arguments.libraries:
+    for library in arguments.libraries or CONTESTS:
         contest = CONTESTS[library]
         results = run(contest, folder, arguments.splits, arguments.quick)
         text += [

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
-from xgboost import Booster, DMatrix, XGBModel
+from xgboost import Booster, DMatrix, XGBModel, config_context
 from xgboost.callback import TrainingCallback
 
 from focal_gbm._calls import rows_of
@@ -69,19 +68,17 @@ def check_parameters(parameters: Mapping[str, Any], others: Mapping[str, Any]) -
 
 
 def _unused(parameters: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
-    """Return which of the ``others`` XGBoost says that it does not use, by asking it on
-    two rows: it keeps no table of its parameters."""
+    """Return which of the ``others`` XGBoost says that it does not use, by asking it:
+    it keeps no table of its parameters."""
     if not others:
         return []
     names = (*others, "booster", "tree_method")
     asked = {k: parameters[k] for k in names if parameters[k] is not None}
     asked |= {"objective": "binary:logistic", "verbosity": 1}
-    with (
-        warnings.catch_warnings(record=True) as caught,
-        xgboost.config_context(verbosity=1),
-    ):
+    with warnings.catch_warnings(record=True) as caught, config_context(verbosity=1):
         warnings.simplefilter("always")
-        xgboost.train(asked, DMatrix(np.zeros((2, 1)), label=[0, 1]), 1)
+        rows = DMatrix(np.zeros((2, 1)), label=[0, 1])
+        Booster(asked, [rows]).save_config()
     told = " ".join(str(w.message) for w in caught if "not used" in str(w.message))
     return [name for name in re.findall(r'"(.*?)"', told) if name in others]
 

@@ -361,7 +361,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
 
     def _create_dmatrix(self, ref: DMatrix | None, **kwargs: Any) -> DMatrix:
         matrix = super()._create_dmatrix(ref, **kwargs)
-        if ref is None:
+        if ref is None:  # the training rows
             self._training.closing.matrix = matrix
             _xgboost.without_copies(matrix)
         return matrix

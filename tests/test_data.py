@@ -8,15 +8,29 @@ import data
 import pytest
 from lightgbm import LGBMClassifier
 from sklearn.metrics import average_precision_score, log_loss
+from xgboost import XGBClassifier
 
-from focal_gbm import FocalLGBMClassifier
+from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+
+CONTESTS = {
+    "lightgbm": (
+        FocalLGBMClassifier(verbose=-1),
+        LGBMClassifier(verbose=-1),
+        LGBMClassifier(verbose=-1, boost_from_average=False),
+    ),
+    "xgboost": (
+        FocalXGBClassifier(enable_categorical=True),
+        XGBClassifier(enable_categorical=True),
+    ),
+}
 
 
 @pytest.mark.skipif(
     "FOCAL_GBM_DATA" not in os.environ,
     reason="FOCAL_GBM_DATA does not name the folder of the benchmarks' data sets",
 )
-def test_defaults_earn_their_place():
+@pytest.mark.parametrize("library", CONTESTS)
+def test_defaults_earn_their_place(library):
     judged = []
     for split in data.splits(data.data_folder(None), 1):
         if split.name in judged:
@@ -24,11 +38,7 @@ def test_defaults_earn_their_place():
         judged.append(split.name)
         p, *peers = (
             model.fit(split.X_train, split.y_train).predict_proba(split.X_test)[:, 1]
-            for model in (
-                FocalLGBMClassifier(verbose=-1),
-                LGBMClassifier(verbose=-1),
-                LGBMClassifier(verbose=-1, boost_from_average=False),
-            )
+            for model in CONTESTS[library]
         )
         y, w = split.y_test, split.test_weight
         precision = max(average_precision_score(y, q) for q in peers)

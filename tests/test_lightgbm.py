@@ -288,3 +288,17 @@ def test_every_parameter_of_lightgbm_is_taken(data):
             "min_sum_hessian_in_leaf",
         }:
             assert line in ours
+
+
+@pytest.mark.parametrize("device", ["cuda", "gpu"])
+def test_devices_are_lightgbms_affair(device, data):
+    """It trains, or LightGBM says what its build is missing."""
+    X, y = data
+    try:
+        LGBMClassifier(device_type=device, **SMALL).fit(X, y)
+    except lgb.basic.LightGBMError as error:
+        with pytest.raises(lgb.basic.LightGBMError, match=str(error)[:30]):
+            FocalLGBMClassifier(device_type=device, **SMALL).fit(X, y)
+    else:
+        model = FocalLGBMClassifier(device_type=device, **SMALL).fit(X, y)
+        assert model.predict_proba(X)[:, 1].mean() == pytest.approx(y.mean(), rel=1e-6)
