@@ -167,7 +167,8 @@ def training(name: str, n_rows: int, rounds: int, threads: int, device: str) -> 
         _row(title + what, a / N_TREES, b / N_TREES, ratios)
     print(f"{'':42}  largest difference of log-odds {np.abs(gap).max():.1e}")
     if device != "cpu":
-        peaks = [_peak_memory(lambda o=o: library.train(o)) for o in (None, objective)]
+        calls = [lambda o=o: library.train(o) for o in (None, objective)]
+        peaks = [_peak_memory(call, device) for call in calls]
         mib = [f"{peak / 2**20:.0f} MiB" for peak in peaks]
         print(
             f"{title + 'peak of the device memory':42}  built-in {mib[0]}  ours "
@@ -190,18 +191,20 @@ def _row(title: str, one: float, other: float, ratios: np.ndarray) -> None:
     )
 
 
-def _peak_memory(call: Callable[[], object]) -> float:
+def _peak_memory(call: Callable[[], object], device: str) -> float:
     """Return the most bytes in use on the device while a call runs, looked at every
     few milliseconds."""
     from numba import cuda
 
     seen, done = [], threading.Event()
+    ordinal = int(device.partition(":")[2] or 0)
 
     def watch() -> None:
-        while not done.is_set():
-            free, total = cuda.current_context().get_memory_info()
-            seen.append(total - free)
-            time.sleep(0.002)
+        with cuda.gpus[ordinal]:
+            while not done.is_set():
+                free, total = cuda.current_context().get_memory_info()
+                seen.append(total - free)
+                time.sleep(0.002)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
