@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from focal_gbm.calibration import LogOddsCalibrator as LogOddsCalibrator
+    from focal_gbm.calibration import PriorShift as PriorShift
     from focal_gbm.lightgbm import FocalLGBMClassifier as FocalLGBMClassifier
     from focal_gbm.loss import FocalLoss as FocalLoss
     from focal_gbm.objective import FocalMetric as FocalMetric
@@ -20,6 +22,8 @@ _HOMES = {
     "FocalMetric": "objective",
     "FocalObjective": "objective",
     "FocalXGBClassifier": "xgboost",
+    "LogOddsCalibrator": "calibration",
+    "PriorShift": "calibration",
 }
 
 __all__ = [*_HOMES]

@@ -20,6 +20,7 @@ ORDER = (
     "_cuda",
     "_omega",
     "loss",
+    "calibration",
     "metrics",
     "objective",
     "_classifier",

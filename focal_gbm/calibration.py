@@ -1,0 +1,360 @@
+"""Calibration on the scale of log-odds: monotone maps that a later window of labels
+asks for, and the arithmetic of changed priors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
+from sklearn.base import BaseEstimator
+from sklearn.isotonic import IsotonicRegression
+from sklearn.model_selection import StratifiedKFold
+
+from focal_gbm._checks import (
+    Float64Array,
+    check_labels,
+    check_option,
+    check_real,
+    check_vector,
+    check_weights,
+)
+
+METHODS = ("intercept", "platt", "beta", "quadratic", "isotonic", "auto")
+# In the order of what they can bend; "auto" climbs as far as the data carry it.
+_CANDIDATES = ("identity", *METHODS[:-1])
+_FEW_POSITIVES = 50
+_LIMIT = 700.0  # exp of more overflows
+
+
+class _Scale(NamedTuple):
+    """Where the scores of the two classes lie."""
+
+    centre: float
+    low: float
+    high: float
+
+
+def _intercept(x: Float64Array, _: _Scale) -> Float64Array:
+    return np.ones((len(x), 1))
+
+
+def _platt(x: Float64Array, scale: _Scale) -> Float64Array:
+    return np.column_stack([np.ones_like(x), x - scale.centre])
+
+
+def _beta(x: Float64Array, _: _Scale) -> Float64Array:
+    return np.column_stack(
+        [np.ones_like(x), -np.logaddexp(0.0, -x), np.logaddexp(0.0, x)]
+    )
+
+
+def _quadratic(x: Float64Array, scale: _Scale) -> Float64Array:
+    """Integrals of a slope that falls, and of one that grows, linearly from low to
+    high; straight lines beyond."""
+    width = scale.high - scale.low
+    t = np.clip((x - scale.low) / width, 0.0, 1.0)
+    falling = width * (t - t * t / 2) + np.minimum(x - scale.low, 0.0)
+    growing = width * t * t / 2 + np.maximum(x - scale.high, 0.0)
+    return np.column_stack([np.ones_like(x), falling, growing])
+
+
+# The calibrated log-odds are x + basis(x) @ coef: coef 0 is the identity, and slopes
+# stay >= 0 where every coefficient but the intercept's is >= -1.
+_BASES: dict[str, Callable[[Float64Array, _Scale], Float64Array]] = {
+    "intercept": _intercept,
+    "platt": _platt,
+    "beta": _beta,
+    "quadratic": _quadratic,
+}
+
+
+class LogOddsCalibrator(BaseEstimator):
+    """Monotone map from log-odds to log-odds, fitted to labels by log-loss.
+
+    The parametric maps are x plus a combination of a few functions of x, kept
+    increasing by bounds and drawn to the identity by a ridge of one unit, so that
+    separable labels leave them finite:
+
+    - "intercept": x + a
+    - "platt": a + b x (Platt 1999, on the scale where it is exact for honest scores)
+    - "beta": a - b softplus(-x) + c softplus(x) (Kull, Silva Filho, Flach 2017)
+    - "quadratic": a curve whose slope is linear between the scores of the classes
+    - "isotonic": steps; probabilities within half a row of 0 and 1 are drawn there
+    - "auto": the one of these, or the identity, that cross-validated log-loss chooses;
+      a map that bends more has to be better by a standard error, and below 50
+      positives it is the identity or "intercept".
+
+    Parameters
+    ----------
+    method : {"intercept", "platt", "beta", "quadratic", "isotonic", "auto"}, \
+default="auto"
+    cv : int >= 2, default=5
+        Folds of "auto".
+
+    Attributes
+    ----------
+    method_ : str
+        The method in use, "identity" included.
+    coef_ : ndarray
+        Coefficients of a parametric map, as deviations from the identity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from focal_gbm import LogOddsCalibrator
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(-3, 2, 20_000)
+    >>> y = rng.random(20_000) < 1 / (1 + np.exp(1 - 0.5 * x))  # truth: x / 2 - 1
+    >>> calibrator = LogOddsCalibrator("platt").fit(x, y)
+    >>> bool(abs(calibrator.predict([-4.0])[0] + 3.0) < 0.1)
+    True
+    """
+
+    def __init__(self, method: str = "auto", *, cv: int = 5) -> None:
+        self.method = method
+        self.cv = cv
+
+    def fit(
+        self, log_odds: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> LogOddsCalibrator:
+        """Fit the map.
+
+        Parameters
+        ----------
+        log_odds : array-like of shape (n_samples,)
+            Finite scores of rows that the model has not trained on.
+        y : array-like of shape (n_samples,)
+            Labels, 0 or 1, both of them.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Finite weights >= 0.
+
+        Returns
+        -------
+        self : LogOddsCalibrator
+
+        Raises
+        ------
+        ValueError
+            If a score is not finite, a label is not 0 or 1, one class is missing, a
+            weight is negative or not finite, or lengths differ.
+        """
+        check_option(self.method, "method", METHODS)
+        folds = int(check_real(self.cv, "cv", low=2))
+        x = check_vector(log_odds, "log_odds", np.float64)
+        if not np.isfinite(x).all():
+            row = int((~np.isfinite(x)).argmax())
+            msg = f"log_odds must be finite, got {x[row]} in row {row}"
+            raise ValueError(msg)
+        labels = check_labels(y, len(x))
+        given = check_weights(sample_weight, len(x))
+        weight = np.ones_like(x) if given is None else given
+        n_positive = int(((labels > 0) & (weight > 0)).sum())
+        n_negative = int(((labels == 0) & (weight > 0)).sum())
+        if not n_positive or not n_negative:
+            msg = (
+                f"y must hold both classes, got {n_positive} rows of class 1 and "
+                f"{n_negative} of class 0 with a weight"
+            )
+            raise ValueError(msg)
+        weight = weight * (np.count_nonzero(weight) / weight.sum())
+        method = self.method
+        if method == "auto":
+            method = _choose(x, labels, weight, min(folds, n_positive, n_negative))
+        self.method_ = method
+        self._map = _fit(method, x, labels, weight)
+        self.coef_ = getattr(self._map, "coef", np.empty(0))
+        return self
+
+    def predict(self, log_odds: ArrayLike) -> Float64Array:
+        """Return the calibrated log-odds.
+
+        Parameters
+        ----------
+        log_odds : array-like of shape (n_samples,)
+            Scores.
+
+        Returns
+        -------
+        log_odds : ndarray of shape (n_samples,), float64
+            Finite, non-decreasing in the scores; strictly but for "isotonic" and
+            slopes at their bound of 0.
+        """
+        x = check_vector(log_odds, "log_odds", np.float64)
+        moved: Float64Array = self._map(np.clip(x, -_LIMIT, _LIMIT))
+        return moved
+
+
+class _Parametric(NamedTuple):
+    method: str
+    scale: _Scale
+    coef: Float64Array
+
+    def __call__(self, x: Float64Array) -> Float64Array:
+        if self.method == "identity":
+            return x
+        moved: Float64Array = x + _BASES[self.method](x, self.scale) @ self.coef
+        return moved
+
+
+class _Steps(NamedTuple):
+    steps: IsotonicRegression
+    margin: float
+
+    def __call__(self, x: Float64Array) -> Float64Array:
+        p = np.clip(self.steps.predict(x), self.margin, 1.0 - self.margin)
+        moved: Float64Array = np.log(p) - np.log1p(-p)
+        return moved
+
+
+def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) -> Any:
+    if method == "isotonic":
+        steps = IsotonicRegression(out_of_bounds="clip").fit(x, y, weight)
+        return _Steps(steps, 0.5 / (np.count_nonzero(weight) + 1.0))
+    used = weight > 0
+    negative, positive = x[used & (y == 0)], x[used & (y > 0)]
+    low = float(np.quantile(negative, 0.05))
+    high = max(float(np.quantile(positive, 0.95)), low + 1.0)
+    scale = _Scale(float(positive.mean()), low, high)
+    if method == "identity":
+        return _Parametric(method, scale, np.empty(0))
+    basis = _BASES[method](x, scale)
+    ridge = np.ones(basis.shape[1])
+    ridge[0] = 0.0  # the intercept is free
+
+    def objective(coef: Float64Array) -> tuple[float, Float64Array]:
+        moved = x + basis @ coef
+        slope = weight * (1.0 / (1.0 + np.exp(-np.clip(moved, -_LIMIT, _LIMIT))) - y)
+        total = (weight * _row_losses(moved, y)).sum() + 0.5 * (ridge * coef**2).sum()
+        return float(total), slope @ basis + ridge * coef
+
+    bounds = [(None, None)] + [(-1.0, None)] * (len(ridge) - 1)
+    found = minimize(
+        objective,
+        np.zeros(len(ridge)),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"ftol": 1e-14, "gtol": 1e-6, "maxiter": 500},
+    )
+    return _Parametric(method, scale, found.x)
+
+
+def _row_losses(moved: Float64Array, y: Float64Array) -> Float64Array:
+    losses: Float64Array = np.logaddexp(0.0, np.where(y > 0, -moved, moved))
+    return losses
+
+
+def _choose(x: Float64Array, y: Float64Array, weight: Float64Array, folds: int) -> str:
+    """Return the simplest method that no other beats by a standard error."""
+    if ((y > 0) & (weight > 0)).sum() < _FEW_POSITIVES:
+        candidates: tuple[str, ...] = _CANDIDATES[:2]
+    else:
+        candidates = _CANDIDATES
+    if folds < 2:
+        return "identity"
+    losses = {method: np.empty_like(x) for method in candidates}
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=0)
+    # rows without weight say nothing, and are not to unbalance the folds
+    strata = np.where(weight > 0, y, 2)
+    for fit, held in splitter.split(x, strata):
+        for method, loss in losses.items():
+            fitted = _fit(method, x[fit], y[fit], weight[fit])
+            loss[held] = _row_losses(fitted(x[held]), y[held])
+    chosen = candidates[0]
+    for method in candidates[1:]:
+        gain = losses[chosen] - losses[method]
+        mean = np.average(gain, weights=weight)
+        error = math.sqrt(((weight * (gain - mean)) ** 2).sum()) / weight.sum()
+        if mean > error:
+            chosen = method
+    return chosen
+
+
+class PriorShift(BaseEstimator):
+    """Correction of log-odds for a fraud rate that training did not see.
+
+    Where negatives were kept with probability beta, the log-odds of training are too
+    high by -log(beta) (Dal Pozzolo, Caelen, Johnson, Bontempi 2015, "Calibrating
+    probability with undersampling for unbalanced classification", eq. 4). Where the
+    rate of frauds has changed and frauds look as before, they are off by the difference
+    of the logits of the two rates (Elkan 2001, Theorem 2).
+
+    Parameters
+    ----------
+    kept_negatives : float in (0, 1], default=1.0
+        Share of the negatives that was kept for training.
+    rates : (float, float) or None, default=None
+        Fraud rate of the training rows, before negatives were dropped, and of those to
+        be scored; each in (0, 1).
+
+    Examples
+    --------
+    >>> from focal_gbm import PriorShift
+    >>> shift = PriorShift(kept_negatives=0.1, rates=(0.01, 0.02))
+    >>> shift.predict([0.0]).round(4)
+    array([-1.5993])
+    """
+
+    def __init__(
+        self,
+        *,
+        kept_negatives: float = 1.0,
+        rates: tuple[float, float] | None = None,
+    ) -> None:
+        self.kept_negatives = kept_negatives
+        self.rates = rates
+
+    @property
+    def constant_(self) -> float:
+        """What is added to every log-odds."""
+        kept = check_real(self.kept_negatives, "kept_negatives", low=0.0, high=1.0)
+        if kept == 0.0:
+            msg = "kept_negatives must be > 0, got 0.0"
+            raise ValueError(msg)
+        constant = math.log(kept)
+        if self.rates is not None:
+            before, after = (
+                check_real(rate, "rates", low=0.0, high=1.0, open_ends=True)
+                for rate in self.rates
+            )
+            constant += math.log(after / before) + math.log1p(-before)
+            constant -= math.log1p(-after)
+        return constant
+
+    def fit(
+        self,
+        log_odds: Any = None,  # noqa: ARG002 - nothing is learnt
+        y: Any = None,  # noqa: ARG002
+        sample_weight: Any = None,  # noqa: ARG002
+    ) -> PriorShift:
+        """Check the parameters.
+
+        Parameters
+        ----------
+        log_odds, y, sample_weight
+            Not used.
+
+        Returns
+        -------
+        self : PriorShift
+        """
+        _ = self.constant_
+        return self
+
+    def predict(self, log_odds: ArrayLike) -> NDArray[np.float64]:
+        """Return the corrected log-odds.
+
+        Parameters
+        ----------
+        log_odds : array-like of shape (n_samples,)
+            Scores.
+
+        Returns
+        -------
+        log_odds : ndarray of shape (n_samples,), float64
+        """
+        return check_vector(log_odds, "log_odds", np.float64) + self.constant_

@@ -1,0 +1,183 @@
+"""LogOddsCalibrator and PriorShift."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit, log_expit, logit
+from sklearn.base import clone
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from focal_gbm import LogOddsCalibrator, PriorShift
+from focal_gbm.calibration import METHODS
+
+ALL = pytest.mark.parametrize("method", METHODS)
+
+
+def sample(truth, n_rows, seed, mean=-4.0, spread=2.0):
+    """Return scores, and labels drawn with the probabilities that ``truth`` makes."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(mean, spread, n_rows)
+    return x, (rng.random(n_rows) < expit(truth(x))).astype(int)
+
+
+TRUTHS = {
+    "intercept": lambda x: x - 1.3,
+    "platt": lambda x: 0.6 * x - 0.5,
+    "beta": lambda x: 1.4 * log_expit(x) - 0.5 * log_expit(-x) + 0.3,
+    "quadratic": lambda x: -1.0 + 0.9 * x + 0.05 * x**2,
+}
+
+
+@pytest.mark.parametrize("method", TRUTHS)
+def test_finds_the_map_that_made_the_labels(method):
+    x, y = sample(TRUTHS[method], 400_000, seed=0)
+    at = np.linspace(-7, 0, 29)
+    said = LogOddsCalibrator(method).fit(x, y).predict(at)
+    assert np.abs(said - TRUTHS[method](at)).max() < 0.2
+    assert np.abs(said - TRUTHS[method](at)).mean() < 0.08
+
+
+def test_platt_is_logistic_regression():
+    x, y = sample(TRUTHS["platt"], 20_000, seed=1)
+    weight = 1.0 + np.arange(len(x)) % 3
+    ours = LogOddsCalibrator("platt").fit(x, y, weight).predict(x)
+    plain = LogisticRegression(C=1e9, tol=1e-10).fit(x[:, None], y, weight)
+    # apart from the ridge of one unit
+    theirs = plain.decision_function(x[:, None])
+    np.testing.assert_allclose(ours, theirs, atol=0.02)
+
+
+def test_isotonic_is_isotonic_regression():
+    x, y = sample(TRUTHS["beta"], 5_000, seed=2)
+    p = expit(LogOddsCalibrator("isotonic").fit(x, y).predict(x))
+    theirs = IsotonicRegression().fit(x, y).predict(x)
+    np.testing.assert_allclose(p, np.clip(theirs, 0.5 / 5001, 1 - 0.5 / 5001))
+
+
+@given(
+    method=st.sampled_from(METHODS),
+    n_positive=st.integers(1, 60),
+    seed=st.integers(0, 10**6),
+    separable=st.booleans(),
+    scale=st.sampled_from([0.01, 1.0, 30.0]),
+)
+def test_monotone_and_bounded(method, n_positive, seed, separable, scale):
+    """Recalibration on clipped probabilities, as elsewhere, erases the scale."""
+    rng = np.random.default_rng(seed)
+    x = scale * rng.normal(-3, 2, 400)
+    y = np.zeros(400, int)
+    order = np.argsort(x)
+    y[order[-n_positive:] if separable else rng.permutation(400)[:n_positive]] = 1
+    weight = rng.integers(0, 3, 400) + (y == 1)
+    calibrator = LogOddsCalibrator(method).fit(x, y, weight)
+    at = np.sort(np.concatenate([x, [-1e9, -1e3, 0.0, 1e3, 1e9]]))
+    said = calibrator.predict(at)
+    assert np.isfinite(said).all()
+    assert (np.diff(said) >= -1e-9).all()
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m != "auto"])
+def test_a_weight_of_two_is_a_row_twice(method):
+    x, y = sample(TRUTHS["platt"], 4_000, seed=3)
+    weight = np.where(np.arange(len(x)) % 3 == 0, 2, 1)
+    twice = np.repeat(np.arange(len(x)), weight)
+    one = LogOddsCalibrator(method).fit(x, y, weight).predict(x)
+    other = LogOddsCalibrator(method).fit(x[twice], y[twice]).predict(x)
+    # the ridge and the margins are worth as many units as there are rows
+    assert np.abs(one - other).mean() < 0.02
+
+
+def test_auto_leaves_honest_scores_alone():
+    chosen = []
+    for seed in range(12):
+        x, y = sample(lambda x: x, 20_000, seed)
+        chosen.append(LogOddsCalibrator().fit(x, y).method_)
+    assert chosen.count("identity") >= 9
+
+
+def test_auto_bends_what_is_bent():
+    for method, truth in TRUTHS.items():
+        x, y = sample(truth, 100_000, seed=4)
+        calibrator = LogOddsCalibrator().fit(x, y)
+        assert calibrator.method_ != "identity", method
+        gap = np.abs(calibrator.predict(x) - truth(x))
+        assert gap.mean() < 0.15, method
+
+
+def test_auto_stays_simple_with_few_positives():
+    for seed in range(5):
+        x, y = sample(TRUTHS["platt"], 1_000, seed)
+        x, y = np.r_[x[y == 0], x[y == 1][:49]], np.r_[y[y == 0], y[y == 1][:49]]
+        assert LogOddsCalibrator().fit(x, y).method_ in ("identity", "intercept")
+    # one positive cannot be left out
+    assert LogOddsCalibrator().fit([-3, -2, 1], [0, 0, 1]).method_ == "identity"
+
+
+@ALL
+def test_is_an_estimator(method):
+    x, y = sample(TRUTHS["platt"], 3_000, seed=5)
+    calibrator = LogOddsCalibrator(method).fit(x, y)
+    again = clone(calibrator).fit(list(x), list(y))
+    np.testing.assert_array_equal(again.predict(x), calibrator.predict(x))
+    twin = pickle.loads(pickle.dumps(calibrator))
+    np.testing.assert_array_equal(twin.predict(x), calibrator.predict(x))
+    assert twin.method_ in ("identity", *METHODS[:-1])
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "x", "y", "weight", "message"),
+    [
+        ({"method": "magic"}, [0, 1], [0, 1], None, "method must be one of .* 'magic'"),
+        ({"cv": 1}, [0, 1], [0, 1], None, "cv must be .* got 1"),
+        ({}, [0, np.nan], [0, 1], None, "log_odds must be finite, got nan in row 1"),
+        ({}, [0, np.inf], [0, 1], None, "log_odds must be finite, got inf in row 1"),
+        ({}, [0, 1], [0, 2], None, "y_true must hold 0 and 1 only, got 2.0"),
+        ({}, [0, 1], [0, 1, 1], None, "y_true must have 2 values"),
+        ({}, [0, 1], [1, 1], None, "both classes, got 2 rows of class 1 and 0"),
+        ({}, [0, 1], [0, 1], [1, 0], "both classes, got 0 rows of class 1 and 1"),
+        ({}, [0, 1], [0, 1], [1, -1], "sample_weight must be finite and >= 0"),
+        ({}, [], [], None, "both classes, got 0 rows"),
+    ],
+)
+def test_bad_input(kwargs, x, y, weight, message):
+    with pytest.raises(ValueError, match=message):
+        LogOddsCalibrator(**kwargs).fit(x, y, weight)
+
+
+def test_undersampled_negatives():
+    """Dal Pozzolo 2015, equation 4: p = beta q / (beta q - q + 1)."""
+    q = np.array([0.001, 0.2, 0.9])
+    beta = 0.05
+    expected = beta * q / (beta * q - q + 1)
+    shift = PriorShift(kept_negatives=beta).fit()
+    np.testing.assert_allclose(expit(shift.predict(logit(q))), expected)
+
+
+def test_changed_rate():
+    """Elkan 2001, Theorem 2."""
+    p, before, after = np.array([0.001, 0.2, 0.9]), 0.01, 0.03
+    expected = (
+        after * (p - p * before) / (before - p * before + p * after - before * after)
+    )
+    shift = PriorShift(rates=(before, after))
+    np.testing.assert_allclose(expit(shift.predict(logit(p))), expected)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"kept_negatives": 0.0}, "kept_negatives must be > 0"),
+        ({"kept_negatives": 1.5}, "kept_negatives must be .* got 1.5"),
+        ({"rates": (0.0, 0.1)}, "rates must be .* got 0.0"),
+        ({"rates": (0.1, 1.0)}, "rates must be .* got 1.0"),
+    ],
+)
+def test_bad_priors(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        PriorShift(**kwargs).fit()
