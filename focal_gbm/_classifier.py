@@ -1,24 +1,28 @@
 """What the estimators for LightGBM and XGBoost share: parameters, labels, weights,
-the start and the final constant."""
+probabilities and their calibration."""
 
 from __future__ import annotations
 
 import inspect
 import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.base import clone
+from sklearn.model_selection import check_cv
+from sklearn.utils import (
+    _safe_indexing,
+    assert_all_finite,
+    check_consistent_length,
+    column_or_1d,
+)
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
 
-from focal_gbm import _kernels
 from focal_gbm._checks import (
     Float64Array,
     check_alpha,
@@ -26,12 +30,12 @@ from focal_gbm._checks import (
     check_option,
     check_positive,
     check_real,
-    check_vector,
     check_weights,
     in_host_memory,
 )
+from focal_gbm._training import Training
+from focal_gbm.calibration import METHODS, LogOddsCalibrator, PriorShift
 from focal_gbm.loss import LINKS, FocalLoss, base_log_odds
-from focal_gbm.objective import FocalMetric, FocalObjective
 
 # Parameters of the estimators that the boosters know nothing of.
 OWN_PARAMETERS = (
@@ -41,94 +45,9 @@ OWN_PARAMETERS = (
     "max_step",
     "start",
     "progress",
+    "calibration",
+    "calibration_cv",
 )
-
-
-@dataclass
-class Training:
-    """One fit: the data as the loss sees it, and what boosting starts from.
-
-    ``start`` is the raw score to begin from; ``offset`` is what has to be added to the
-    booster's scores while it trains, the start if it takes it for 0.
-    """
-
-    X: Any
-    labels: NDArray[Any]
-    y: Float64Array
-    sample_weight: Float64Array | None
-    loss: FocalLoss
-    scale: float
-    start: float
-    offset: float
-    max_step: float | None
-    classes: NDArray[Any]
-    threshold: float
-    device: str = "cpu"
-    init_score: Float64Array | None = None
-    closing: Any = None
-    native_metrics: list[str] = field(default_factory=list)
-    evaluation: Any = None
-
-    @property
-    def leaf_bound(self) -> float:
-        """Bound on a leaf's step in raw score; 0, the boosters' word for none."""
-        if self.max_step is None:
-            return 0.0
-        if self.loss.link == "logit":  # dx/dz is 1 + gamma on all but uncertain rows
-            return self.max_step / (1.0 + self.loss.gamma)
-        return self.max_step
-
-    @cached_property
-    def objective(self) -> FocalObjective:
-        """The callable that the booster trains with."""
-        loss = self.loss
-        return FocalObjective(
-            loss.gamma,
-            loss.alpha,
-            link=loss.link,
-            scale=self.scale,
-            offset=self.offset,
-            device=self.device,
-        )
-
-    def metric(self, metric: str, name: str | None) -> FocalMetric:
-        """Return an evaluation function on the probabilities, listed as ``name``."""
-        loss = self.loss
-        return FocalMetric(
-            loss.gamma,
-            loss.alpha,
-            link=loss.link,
-            metric=metric,
-            offset=self.offset,
-            name=name,
-        )
-
-    def probability(self, raw: NDArray[Any]) -> Float64Array:
-        """Return what scores of the booster stand for while it trains."""
-        return self.loss.probability(raw + self.offset)
-
-    def closing_constant(self, raw: NDArray[Any]) -> float:
-        """Return c for which the mean probability at ``raw`` + c is the base rate.
-
-        ``raw`` is what the booster says while it trains. Newton's method on the
-        logarithm of the mean, which is increasing and concave in c; the step is
-        bounded for models that say 1 nearly everywhere.
-        """
-        weight = self.sample_weight
-        total = float(self.y.sum() if weight is None else weight.sum(where=self.y > 0))
-        is_logit = self.loss.link == "logit"
-        slope = 1.0 + self.loss.gamma if is_logit else 1.0
-        constant = 0.0
-        for _ in range(100):
-            x, shift = raw, self.offset + constant
-            if is_logit:
-                x, shift = self.loss.log_odds(raw + shift), 0.0
-            mean, spread = _kernels.probability_sums(x, weight, shift)
-            step = math.log(mean / total) * mean / (spread * slope)
-            constant -= min(max(step, -5.0), 5.0)
-            if abs(step) < 1e-9:
-                break
-        return constant
 
 
 def with_parameters_of(parent: type) -> Callable[[Any], Any]:
@@ -150,47 +69,6 @@ def with_parameters_of(parent: type) -> Callable[[Any], Any]:
     return decorate
 
 
-class OnProbabilities:
-    """A metric of the user's, given the probabilities that raw scores stand for."""
-
-    def __init__(self, metric: Callable[..., Any], training: Training) -> None:
-        self._metric = metric
-        self._training = training
-        # LightGBM passes as many values as the signature has parameters, XGBoost
-        # lists the name.
-        self.__signature__ = inspect.signature(metric)
-        self.__name__: str = getattr(metric, "__name__", type(metric).__name__)
-
-    def __call__(
-        self, y_true: Any, raw: NDArray[Any], *rest: Any, **kwargs: Any
-    ) -> Any:
-        return self._metric(y_true, self._training.probability(raw), *rest, **kwargs)
-
-
-class ProgressBar:
-    """Bar over the iterations; made when training starts and gone when it ends."""
-
-    def __init__(self, title: str) -> None:
-        try:
-            from tqdm.auto import tqdm
-        except ImportError as error:
-            msg = "progress=True needs tqdm: pip install tqdm"
-            raise ImportError(msg) from error
-        self._bar = tqdm(desc=title, unit="tree")
-
-    def show(self, total: int, metrics: Mapping[str, float]) -> None:
-        """Count one more iteration."""
-        self._bar.total = total
-        self._bar.set_postfix(
-            {name: f"{value:.4g}" for name, value in metrics.items()}, refresh=False
-        )
-        self._bar.update()
-
-    def close(self) -> None:
-        """Leave the finished bar."""
-        self._bar.close()
-
-
 class FocalClassifierMixin:
     """Parameters and data of a fit, checked before any work starts."""
 
@@ -199,6 +77,122 @@ class FocalClassifierMixin:
     link: str
     max_step: float | None
     start: float
+    calibration: Any
+    calibration_cv: Any
+    loss_: FocalLoss
+    calibrator_: Any
+
+    def decision_function(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+        """Return the log-odds of the positive class, after the calibrator if any.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Features.
+        **kwargs
+            As in ``predict_proba``, to say which trees to use.
+
+        Returns
+        -------
+        log_odds : ndarray of shape (n_samples,), float64
+            expit of it is ``predict_proba(X)[:, 1]``.
+        """
+        return self._log_odds(self._raw_score(X, **kwargs))
+
+    def calibrate(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Any:
+        """Fit the calibrator to rows that the model has not trained on.
+
+        Later rows serve best. The trees stay as they are, and so do raw scores and the
+        saved booster; what an earlier calibrator did is forgotten. Without the
+        parameter ``calibration`` the method is "auto".
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Labels of the classes fitted, both of them.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Finite weights >= 0.
+
+        Returns
+        -------
+        self
+        """
+        check_is_fitted(self, "loss_")
+        classes: NDArray[Any] = getattr(self, "classes_")  # noqa: B009 - the parent's
+        codes = encode(y, classes, "y")
+        check_consistent_length(X, codes)
+        weight = check_weights(sample_weight, len(codes))
+        calibrator = self._new_calibrator()
+        log_odds = self.loss_.log_odds(self._raw_score(X))
+        self.calibrator_ = _fitted(calibrator, log_odds, codes, weight)
+        return self
+
+    def _raw_score(self, X: Any, **kwargs: Any) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def _log_odds(self, raw: NDArray[Any]) -> NDArray[np.float64]:
+        log_odds = self.loss_.log_odds(raw)
+        if self.calibrator_ is None:
+            return log_odds
+        return np.asarray(self.calibrator_.predict(log_odds), dtype=np.float64)
+
+    def _says_probabilities(self) -> bool:
+        """Whether the booster's own predictions are the probabilities."""
+        if "loss_" not in self.__dict__:
+            return True  # the parent says that it is not fitted
+        return self.loss_.link == "posterior" and self.calibrator_ is None
+
+    def _probabilities(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """Return both columns for raw scores, in their dtype."""
+        positive = FocalLoss().probability(self._log_odds(raw)).astype(raw.dtype)
+        return np.column_stack((1.0 - positive, positive))
+
+    def _new_calibrator(self) -> Any:
+        method = "auto" if self.calibration is None else self.calibration
+        return LogOddsCalibrator(method) if isinstance(method, str) else clone(method)
+
+    def _cross_calibrated(
+        self, training: Training, begun: Mapping[str, Any], **fit_arguments: Any
+    ) -> Any:
+        """Return the calibrator fitted to log-odds of rows that were left out.
+
+        ``begun`` are the arguments that say where to begin.
+        """
+        if self.calibration is None:
+            return None
+        calibrator = self._new_calibrator()
+        if isinstance(calibrator, PriorShift):
+            return calibrator.fit()
+        for name, value in begun.items():
+            if value is not None:
+                msg = (
+                    f"calibration={self.calibration!r} with {name}: rows that are left "
+                    "out may not be unseen; fit without it, and call calibrate on "
+                    "later rows"
+                )
+                raise ValueError(msg)
+        X, y, weight = training.X, training.y, training.sample_weight
+        log_odds = np.full(len(y), np.nan)
+        splitter = check_cv(self.calibration_cv, y, classifier=True)
+        for fit, held in splitter.split(np.zeros((len(y), 1)), y):
+            if len(np.unique(y[fit])) < 2:
+                msg = "calibration_cv leaves one class to train on in one of its folds"
+                raise ValueError(msg)
+            model: Any = clone(self)
+            model.set_params(calibration=None).fit(
+                _safe_indexing(X, fit),
+                training.classes[y[fit].astype(int)],
+                sample_weight=None if weight is None else weight[fit],
+                **fit_arguments,
+            )
+            log_odds[held] = model.decision_function(_safe_indexing(X, held))
+        seen = ~np.isnan(log_odds)  # folds in time leave the first rows out
+        weight = None if weight is None else weight[seen]
+        return _fitted(calibrator, log_odds[seen], y[seen], weight)
 
     def _prepare(
         self,
@@ -225,6 +219,8 @@ class FocalClassifierMixin:
         share = check_real(self.start, "start", low=0.0, high=1.0)
         if self.max_step is not None:
             check_positive(self.max_step, "max_step")
+        if self.calibration is not None and not hasattr(self.calibration, "predict"):
+            check_option(self.calibration, "calibration", METHODS)
         labels, codes, classes = self._check_labels(X, y)
         weight = check_weights(sample_weight, len(labels))
         if weight is not None and len(np.unique(codes[weight > 0])) < 2:
@@ -308,28 +304,11 @@ class FocalClassifierMixin:
         return tags
 
 
-def start_of_rows(
-    scores: ArrayLike,
-    eval_scores: Any,
-    has_eval_sets: bool,
-    names: tuple[str, str],
-    advice: str,
-) -> tuple[float, Float64Array | None]:
-    """Return the raw score to begin from and the scores to hand to the booster: one
-    value for all rows is a start like any other. ``names`` are the parameters'."""
-    name, eval_name = names
-    given = check_vector(scores, name, np.float64)
-    if not np.isfinite(given).all():
-        row = int((~np.isfinite(given)).argmax())
-        msg = f"{name} must be finite, got {given[row]} in row {row}"
-        raise ValueError(msg)
-    if eval_scores is None and len(given) and (given == given[0]).all():
-        return float(given[0]), None
-    if has_eval_sets and eval_scores is None:
-        msg = f"{eval_name} must be given where {name} differs by row"
-        raise ValueError(msg)
-    warnings.warn(f"{name} differs by row and {advice}", UserWarning, stacklevel=4)
-    return 0.0, given
+def _fitted(
+    calibrator: Any, log_odds: Any, y: NDArray[Any], weight: Float64Array | None
+) -> Any:
+    weights = {} if weight is None else {"sample_weight": weight}
+    return calibrator.fit(log_odds, y, **weights)
 
 
 def encode(labels: Any, classes: NDArray[Any], name: str) -> NDArray[np.uint8]:
@@ -354,17 +333,6 @@ def _class_weights(
         msg = f"class_weight must be finite and > 0, got {class_weight!r}"
         raise ValueError(msg)
     return float(given[0]), float(given[1])
-
-
-def check_eval_weights(
-    eval_sets: Sequence[Any] | None, weights: Any, name: str
-) -> None:
-    """Check the weights of the evaluation sets, a list or a dict by position."""
-    if not eval_sets or weights is None:
-        return
-    given = weights if isinstance(weights, dict) else dict(enumerate(weights))
-    for i, pair in enumerate(eval_sets):
-        check_weights(given.get(i), len(pair[1]), f"{name}[{i}]")
 
 
 def _imbalance_factors(

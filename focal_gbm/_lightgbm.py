@@ -3,7 +3,9 @@ are lost, metrics on probabilities, a progress bar, and a model text that says a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array
 
 from focal_gbm._checks import did_you_mean
-from focal_gbm._classifier import (
-    OWN_PARAMETERS,
+from focal_gbm._classifier import OWN_PARAMETERS
+from focal_gbm._training import (
     OnProbabilities,
     ProgressBar,
     Training,
@@ -285,6 +287,23 @@ def eval_sets(eval_set: Any, eval_X: Any, eval_y: Any) -> list[Any] | None:
         msg = "eval_y must be a tuple as long as eval_X"
         raise ValueError(msg)
     return list(zip(eval_X, eval_y, strict=True))
+
+
+def by_part(eval_sets: list[Any] | None) -> dict[str, Any]:
+    """Return evaluation sets as the arguments that are not deprecated."""
+    if eval_sets is None:
+        return {}
+    parts = zip(*eval_sets, strict=True)
+    return dict(zip(("eval_X", "eval_y"), parts, strict=True))
+
+
+@contextmanager
+def deprecations_by(eval_set: Any) -> Iterator[None]:
+    """Keep from users that eval_set is deprecated, if they did not use it."""
+    with warnings.catch_warnings():
+        if eval_set is None:
+            warnings.filterwarnings("ignore", "The argument 'eval_set'")
+        yield
 
 
 def with_labels(

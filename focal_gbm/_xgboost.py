@@ -17,12 +17,11 @@ from xgboost.callback import TrainingCallback
 
 from focal_gbm._calls import rows_of
 from focal_gbm._checks import check_real, did_you_mean
-from focal_gbm._classifier import (
-    OWN_PARAMETERS,
+from focal_gbm._classifier import OWN_PARAMETERS, encode
+from focal_gbm._training import (
     OnProbabilities,
     ProgressBar,
     Training,
-    encode,
     start_of_rows,
 )
 from focal_gbm.loss import FocalLoss

@@ -13,17 +13,17 @@ saved model. This module adds them around the parent's fit:
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from lightgbm import Booster, LGBMClassifier
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from focal_gbm import _lightgbm
 from focal_gbm._checks import check_vector
-from focal_gbm._classifier import FocalClassifierMixin, Training, check_eval_weights
+from focal_gbm._classifier import FocalClassifierMixin
+from focal_gbm._training import Training, check_eval_weights
 
 
 class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
@@ -63,6 +63,13 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         effect when ``init_model`` or ``init_score`` say where.
     progress : bool, default=False
         Show a progress bar over the iterations; needs tqdm.
+    calibration : str, estimator or None, default=None
+        A method of :class:`LogOddsCalibrator`, a :class:`PriorShift`, or an estimator
+        with ``fit`` and ``predict`` on log-odds, fitted to rows left out in turn; the
+        booster then learns from all. None: the closed form alone. See ``calibrate``
+        for later rows. The saved booster knows nothing of it.
+    calibration_cv : int, splitter or iterable of splits, default=5
+        The folds, ``TimeSeriesSplit`` for one.
     min_child_weight : float, default=1.0
         As in LightGBM, whose 1e-3 lets leaves of one or two positives through.
     boosting_type, num_leaves, ..., verbose
@@ -76,14 +83,14 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     ----------
     loss_ : FocalLoss
         The loss trained with, class weights included in its alpha.
+    calibrator_ : estimator or None
+        What maps log-odds to calibrated ones.
     threshold_ : float
         Probability above which ``predict`` says the positive class: 1/2, or with
         class weights w_0 / (w_0 + w_1), the decision of least weighted error
         (Elkan 2001, "The foundations of cost-sensitive learning", eq. 2).
     classes_ : ndarray of shape (2,)
         Labels; the second is the positive class.
-    booster_ : lightgbm.Booster
-        The trained booster, complete in itself.
 
     Notes
     -----
@@ -111,6 +118,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         max_step: float | None = 4.0,
         start: float = 0.5,
         progress: bool = False,
+        calibration: Any = None,
+        calibration_cv: Any = 5,
         boosting_type: str = "gbdt",
         num_leaves: int = 31,
         max_depth: int = -1,
@@ -139,6 +148,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         self.max_step = max_step
         self.start = start
         self.progress = progress
+        self.calibration = calibration
+        self.calibration_cv = calibration_cv
         self.verbose = verbose
         super().__init__(
             boosting_type=boosting_type,
@@ -249,55 +260,48 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         native, measures = _lightgbm.metrics(training, eval_metric, listed)
         training.native_metrics = native
         training.closing = _lightgbm.Closing(training)
+        shared = {
+            "eval_names": eval_names,
+            "eval_sample_weight": eval_sample_weight,
+            "eval_class_weight": eval_class_weight,
+            "feature_name": feature_name,
+            "categorical_feature": categorical_feature,
+        }
+        self.calibrator_ = self._cross_calibrated(
+            training,
+            {"init_score": init_score, "init_model": init_model},
+            **_lightgbm.by_part(eval_sets),
+            eval_metric=eval_metric,
+            callbacks=callbacks,
+            **shared,
+        )
         callbacks = [*(callbacks or [])]
         if _lightgbm.scores_are_predictions(parameters):
             callbacks.append(training.closing)
-        bar = _lightgbm.Progress(type(self).__name__) if self.progress else None
-        callbacks += [bar] if bar else []
+        bars = [_lightgbm.Progress(type(self).__name__)] if self.progress else []
         self._training = training
         try:
-            with warnings.catch_warnings():
-                if eval_set is None:  # the user did not use what is deprecated
-                    warnings.filterwarnings("ignore", "The argument 'eval_set'")
+            with _lightgbm.deprecations_by(eval_set):
                 super().fit(
                     X,
                     training.labels,
                     sample_weight=training.sample_weight,
                     init_score=score_by_row,
                     eval_set=_lightgbm.with_labels(eval_sets, X, y, training.labels),
-                    eval_names=eval_names,
-                    eval_sample_weight=eval_sample_weight,
-                    eval_class_weight=eval_class_weight,
                     eval_init_score=eval_init_score,
                     eval_metric=measures,
-                    feature_name=feature_name,
-                    categorical_feature=categorical_feature,
-                    callbacks=callbacks,
+                    callbacks=[*callbacks, *bars],
                     init_model=init_model,
+                    **shared,
                 )
         finally:
             del self._training
-            if bar:
+            for bar in bars:
                 bar.close()
         return self
 
-    def decision_function(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
-        """Return the log-odds of the positive class.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
-            Features.
-        **kwargs
-            As in :meth:`predict_proba`, ``num_iteration`` for one.
-
-        Returns
-        -------
-        log_odds : ndarray of shape (n_samples,), float64
-            expit of it is ``predict_proba(X)[:, 1]``.
-        """
-        raw = self.predict(X, raw_score=True, **kwargs)
-        return self.loss_.log_odds(raw)
+    def _raw_score(self, X: Any, **kwargs: Any) -> Any:
+        return self.predict(X, raw_score=True, **kwargs)
 
     def predict(
         self,
@@ -354,9 +358,10 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         probability : ndarray of shape (n_samples, 2), float64
             Columns in the order of ``classes_``.
         """
+        as_it_is = pred_leaf or pred_contrib or raw_score or self._says_probabilities()
         result = super().predict_proba(
             X,
-            raw_score,
+            raw_score or not as_it_is,
             start_iteration,
             num_iteration,
             pred_leaf,
@@ -364,14 +369,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             validate_features,
             **kwargs,
         )
-        if raw_score or pred_leaf or pred_contrib or self.loss_.link == "posterior":
-            return result
-        # a booster without an objective line passes raw scores off as probabilities
-        positive = self.loss_.probability(result[:, 1])
-        return np.column_stack((1.0 - positive, positive))
+        return result if as_it_is else self._probabilities(result)
 
     def _process_params(self, stage: str) -> dict[str, Any]:
-        """Return what goes to LightGBM."""
         parameters: dict[str, Any] = super()._process_params(stage)
         training = self._training if stage == "fit" else None
         return _lightgbm.booster_parameters(parameters, training)
@@ -391,8 +391,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
 
     @property
     def _class_weight(self) -> None:
-        """None, so that the parent leaves the weights of the rows alone: it would
-        multiply class weights into them, and metrics and base rate would shift."""
+        """None: the parent would multiply class weights into those of the rows, and
+        metrics and base rate would shift."""
         return None
 
     @_class_weight.setter

@@ -22,12 +22,8 @@ from xgboost import Booster, DMatrix, XGBClassifier, XGBModel
 
 from focal_gbm import _xgboost
 from focal_gbm._checks import check_vector
-from focal_gbm._classifier import (
-    FocalClassifierMixin,
-    Training,
-    check_eval_weights,
-    with_parameters_of,
-)
+from focal_gbm._classifier import FocalClassifierMixin, with_parameters_of
+from focal_gbm._training import Training, check_eval_weights
 from focal_gbm.loss import FocalLoss
 
 
@@ -72,6 +68,13 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         effect when ``base_score``, ``base_margin`` or ``xgb_model`` say where.
     progress : bool, default=False
         Show a progress bar over the iterations; needs tqdm.
+    calibration : str, estimator or None, default=None
+        A method of :class:`LogOddsCalibrator`, a :class:`PriorShift`, or an estimator
+        with ``fit`` and ``predict`` on log-odds, fitted to rows left out in turn; the
+        booster then learns from all. None: the closed form alone. See ``calibrate``
+        for later rows. The saved booster knows nothing of it.
+    calibration_cv : int, splitter or iterable of splits, default=5
+        The folds, ``TimeSeriesSplit`` for one.
     objective : str or None, default="binary:logistic"
         None or "binary:logistic"; the focal loss is the objective.
     **kwargs
@@ -88,6 +91,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     ----------
     loss_ : FocalLoss
         The loss trained with, class weights included in its alpha.
+    calibrator_ : estimator or None
+        What maps log-odds to calibrated ones.
     threshold_ : float
         Probability above which ``predict`` says the positive class: 1/2, or with
         class weights w_0 / (w_0 + w_1), the decision of least weighted error
@@ -129,6 +134,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         max_step: float | None = 4.0,
         start: float = 0.5,
         progress: bool = False,
+        calibration: Any = None,
+        calibration_cv: Any = 5,
         objective: str | None = "binary:logistic",
         **kwargs: Any,
     ) -> None:
@@ -138,6 +145,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         self.max_step = max_step
         self.start = start
         self.progress = progress
+        self.calibration = calibration
+        self.calibration_cv = calibration_cv
         super().__init__(objective=objective, **kwargs)
 
     def fit(
@@ -214,29 +223,36 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             training.start = _xgboost.raw_of(base_score, training.loss)
         training.init_score = score_by_row
         training.labels = training.y.astype(np.uint8)
-        eval_set, eval_weights = _xgboost.eval_sets(
+        eval_pairs, eval_weights = _xgboost.eval_sets(
             eval_set, sample_weight_eval_set, X, y, sample_weight, training
         )
-        check_eval_weights(eval_set, eval_weights, "sample_weight_eval_set")
+        check_eval_weights(eval_pairs, eval_weights, "sample_weight_eval_set")
         native, evaluation = _xgboost.metrics(training, self.eval_metric)
         training.native_metrics = native
         training.evaluation = evaluation
         training.closing = _xgboost.Closing(training)
+        given = self.objective, self.callbacks, self.eval_metric
+        self.calibrator_ = self._cross_calibrated(
+            training,
+            {"base_margin": base_margin, "xgb_model": xgb_model},
+            eval_set=eval_set,
+            verbose=verbose,
+            sample_weight_eval_set=sample_weight_eval_set,
+            feature_weights=feature_weights,
+        )
         callbacks = [*(self.callbacks or []), training.closing]
         name, total = type(self).__name__, self.get_num_boosting_rounds()
-        bar = _xgboost.Progress(name, total) if self.progress else None
-        callbacks += [bar] if bar else []
-        given = self.objective, self.callbacks, self.eval_metric
+        bars = [_xgboost.Progress(name, total)] if self.progress else []
         self._training = training
         try:
             self.objective = _xgboost.OnRows(training)
-            self.callbacks, self.eval_metric = callbacks, native or None
+            self.callbacks, self.eval_metric = [*callbacks, *bars], native or None
             super().fit(
                 X,
                 training.labels,
                 sample_weight=training.sample_weight,
                 base_margin=score_by_row,
-                eval_set=eval_set,
+                eval_set=eval_pairs,
                 verbose=verbose,
                 xgb_model=xgb_model,
                 sample_weight_eval_set=eval_weights,
@@ -246,27 +262,12 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         finally:
             self.objective, self.callbacks, self.eval_metric = given
             del self._training
-            if bar:
+            for bar in bars:
                 bar.close()
         return self
 
-    def decision_function(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
-        """Return the log-odds of the positive class.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
-            Features.
-        **kwargs
-            As in :meth:`predict_proba`, ``iteration_range`` for one.
-
-        Returns
-        -------
-        log_odds : ndarray of shape (n_samples,), float64
-            expit of it is ``predict_proba(X)[:, 1]``.
-        """
-        raw = self.predict(X, output_margin=True, **kwargs)
-        return self.loss_.log_odds(raw)
+    def _raw_score(self, X: Any, **kwargs: Any) -> Any:
+        return self.predict(X, output_margin=True, **kwargs)
 
     def predict(
         self,
@@ -313,17 +314,14 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         probability : ndarray of shape (n_samples, 2), float32
             Columns in the order of ``classes_``.
         """
-        result = super().predict_proba(
-            X,
-            validate_features=validate_features,
-            base_margin=base_margin,
-            iteration_range=iteration_range,
-        )
-        if self.loss_.link == "posterior":
-            return result
-        # the objective of the booster leaves raw scores as they are
-        positive = self.loss_.probability(result[:, 1]).astype(np.float32)
-        return np.column_stack((1.0 - positive, positive))
+        arguments: dict[str, Any] = {
+            "validate_features": validate_features,
+            "base_margin": base_margin,
+            "iteration_range": iteration_range,
+        }
+        if self._says_probabilities():
+            return super().predict_proba(X, **arguments)
+        return self._probabilities(self._raw_score(X, **arguments))
 
     def load_model(self, fname: Any) -> None:
         """Load a model, of this class or any of "binary:logistic", from a file.
@@ -338,6 +336,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         # the parent takes what was trained for what is to be trained
         self.objective, self.base_score = given
         self.loss_, self.threshold_, self._classes = _xgboost.restore(self._Booster)
+        self.calibrator_ = None
 
     @property
     def classes_(self) -> NDArray[Any]:

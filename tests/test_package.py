@@ -23,6 +23,7 @@ ORDER = (
     "calibration",
     "metrics",
     "objective",
+    "_training",
     "_classifier",
     "_lightgbm",
     "lightgbm",
