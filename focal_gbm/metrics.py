@@ -1,223 +1,98 @@
-"""What a fraud team decides with: measures at a false-positive or an alert budget.
+"""What a fraud team decides with: measures at budgets, of cards, of money and of
+probabilities, with intervals and as scorers.
 
-Scores only rank here: any strictly increasing transform of them gives the same
-values. Rows of equal score are alerted together or not at all, since no threshold
-can part them; every measure keeps to its budget and never exceeds it.
+What scikit-learn has is not here: ``average_precision_score``, ``brier_score_loss``,
+``d2_log_loss_score`` (the skill score of log-loss), ``FixedThresholdClassifier``.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike
+from sklearn.metrics import make_scorer
 
-from focal_gbm._checks import (
-    Float64Array,
-    check_labels,
-    check_real,
-    check_vector,
-    check_weights,
-)
+from focal_gbm._alerts import alert_threshold as alert_threshold
+from focal_gbm._alerts import precision_at_alert_rate as precision_at_alert_rate
+from focal_gbm._alerts import precision_at_daily_budget as precision_at_daily_budget
+from focal_gbm._alerts import recall_at_alert_rate as recall_at_alert_rate
+from focal_gbm._alerts import recall_at_daily_budget as recall_at_daily_budget
+from focal_gbm._alerts import recall_at_fpr as recall_at_fpr
+from focal_gbm._checks import check_option
+from focal_gbm._decisions import bootstrap_interval as bootstrap_interval
+from focal_gbm._decisions import calibration_in_the_large as calibration_in_the_large
+from focal_gbm._decisions import calibration_slope as calibration_slope
+from focal_gbm._decisions import card_precision_at_k as card_precision_at_k
+from focal_gbm._decisions import expected_cost as expected_cost
 
-# Budgets are met up to rounding: 0.001 of 1000 rows is one row, not 0.9999...
-_ROUNDING = 1e-12
-
-
-class _Cuts(NamedTuple):
-    """Alerted weight of each class at every distinct threshold, most alerts last."""
-
-    threshold: Float64Array
-    positive: Float64Array
-    negative: Float64Array
-
-
-def _scores(y_score: ArrayLike) -> Float64Array:
-    score = check_vector(y_score, "y_score", np.float64)
-    if np.isnan(score).any():
-        msg = f"y_score must not be NaN, got NaN in row {int(np.isnan(score).argmax())}"
-        raise ValueError(msg)
-    if len(score) == 0:
-        msg = "y_score must hold at least one row, got none"
-        raise ValueError(msg)
-    return score
+_RANKS: dict[str, Callable[..., float]] = {
+    "recall_at_fpr": recall_at_fpr,
+    "recall_at_alert_rate": recall_at_alert_rate,
+    "precision_at_alert_rate": precision_at_alert_rate,
+    "recall_at_daily_budget": recall_at_daily_budget,
+    "precision_at_daily_budget": precision_at_daily_budget,
+    "card_precision_at_k": card_precision_at_k,
+}
 
 
-def _cuts(
-    y_true: ArrayLike | None, y_score: ArrayLike, sample_weight: ArrayLike | None
-) -> _Cuts:
-    score = _scores(y_score)
-    y = np.zeros_like(score) if y_true is None else check_labels(y_true, len(score))
-    weight = check_weights(sample_weight, len(score))
-    order = np.argsort(-score, kind="stable")
-    score, y = score[order], y[order]
-    w = np.ones_like(y) if weight is None else weight[order]
-    last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
-    positive, negative = np.cumsum(w * y)[last], np.cumsum(w * (1 - y))[last]
-    return _Cuts(score[last], positive, negative)
+def _closeness_in_the_large(*args: Any, **kwargs: Any) -> float:
+    ratio = calibration_in_the_large(*args, **kwargs)
+    return max(ratio, 1.0 / ratio) if ratio else float("inf")
 
 
-def _within(spent: Float64Array, budget: float) -> int:
-    """Return how many thresholds keep to the budget."""
-    return int(np.searchsorted(spent, budget * (1 + _ROUNDING), side="right"))
+def _closeness_of_slope(*args: Any, **kwargs: Any) -> float:
+    return abs(calibration_slope(*args, **kwargs) - 1.0)
 
 
-def recall_at_fpr(
-    y_true: ArrayLike,
-    y_score: ArrayLike,
-    *,
-    fpr: float = 1e-3,
-    sample_weight: ArrayLike | None = None,
-) -> float:
-    """Return the share of frauds caught at a bounded false-positive rate.
+# Losses of probabilities; the two of calibration have their best value inside.
+_LOSSES: dict[str, Callable[..., float]] = {
+    "expected_cost": expected_cost,
+    "calibration_in_the_large": _closeness_in_the_large,
+    "calibration_slope": _closeness_of_slope,
+}
+
+
+def scorer(name: str, **kwargs: Any) -> Any:
+    """Return a measure as a scorer for scikit-learn's searches and cross-validation.
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        Labels, 1 for fraud.
-    y_score : array-like of shape (n_samples,)
-        Scores, higher for fraud.
-    fpr : float in [0, 1], default=1e-3
-        Largest share of the negatives that may be alerted.
-    sample_weight : array-like of shape (n_samples,) or None, default=None
-        Finite factors >= 0.
+    name : str
+        A measure of this module: "recall_at_fpr", "recall_at_alert_rate",
+        "precision_at_alert_rate", "recall_at_daily_budget",
+        "precision_at_daily_budget", "card_precision_at_k", "expected_cost",
+        "calibration_in_the_large" or "calibration_slope". Costs are negated, and so are
+        the last two, as the factor and the distance by which they miss 1.
+    **kwargs
+        Its parameters, ``fpr=1e-3`` for one. Arrays of a value a row (day, card,
+        fraud_cost) are routed as metadata:
+        ``scorer("recall_at_daily_budget").set_score_request(day=True)``.
 
     Returns
     -------
-    recall : float in [0, 1]
-        NaN if there is no fraud. With no negative, 1.
+    scorer : callable
+        ``scorer(estimator, X, y)``; greater is better.
 
     Examples
     --------
-    >>> from focal_gbm.metrics import recall_at_fpr
-    >>> recall_at_fpr([1, 0, 1, 0, 0], [0.9, 0.8, 0.7, 0.2, 0.1], fpr=0.4)
-    1.0
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from focal_gbm import FocalLGBMClassifier
+    >>> from focal_gbm.datasets import TRANSACTION_FEATURES, make_transactions
+    >>> from focal_gbm.metrics import scorer
+    >>> data = make_transactions(n_customers=200, n_terminals=400, n_days=60)
+    >>> X, y = data[list(TRANSACTION_FEATURES)], data["is_fraud"]
+    >>> model = FocalLGBMClassifier(n_estimators=30, verbose=-1)
+    >>> scores = cross_val_score(model, X, y, scoring=scorer("recall_at_fpr", fpr=0.01))
+    >>> bool((scores > 0.2).all())
+    True
     """
-    fpr = check_real(fpr, "fpr", low=0.0, high=1.0)
-    cuts = _cuts(y_true, y_score, sample_weight)
-    n_within = _within(cuts.negative, fpr * cuts.negative[-1])
-    return _share(cuts.positive[n_within - 1] if n_within else 0.0, cuts.positive[-1])
-
-
-def recall_at_alert_rate(
-    y_true: ArrayLike,
-    y_score: ArrayLike,
-    *,
-    rate: float = 1e-2,
-    sample_weight: ArrayLike | None = None,
-) -> float:
-    """Return the share of frauds caught when a bounded share of rows is alerted.
-
-    Parameters
-    ----------
-    y_true, y_score, sample_weight
-        As in :func:`recall_at_fpr`.
-    rate : float in [0, 1], default=1e-2
-        Largest share of all rows that may be alerted.
-
-    Returns
-    -------
-    recall : float in [0, 1]
-        NaN if there is no fraud.
-
-    Examples
-    --------
-    >>> from focal_gbm.metrics import recall_at_alert_rate
-    >>> recall_at_alert_rate([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.2], rate=0.5)
-    0.5
-    """
-    positive, _, total = _alerted(y_true, y_score, rate, sample_weight)
-    return _share(positive, total)
-
-
-def precision_at_alert_rate(
-    y_true: ArrayLike,
-    y_score: ArrayLike,
-    *,
-    rate: float = 1e-2,
-    sample_weight: ArrayLike | None = None,
-) -> float:
-    """Return the share of frauds among the alerts when their number is bounded.
-
-    Parameters
-    ----------
-    y_true, y_score, sample_weight
-        As in :func:`recall_at_fpr`.
-    rate : float in [0, 1], default=1e-2
-        Largest share of all rows that may be alerted.
-
-    Returns
-    -------
-    precision : float in [0, 1]
-        NaN if the budget allows no alert.
-
-    Examples
-    --------
-    >>> from focal_gbm.metrics import precision_at_alert_rate
-    >>> precision_at_alert_rate([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.2], rate=0.75)
-    0.6666666666666666
-    """
-    positive, alerted, _ = _alerted(y_true, y_score, rate, sample_weight)
-    return _share(positive, alerted)
-
-
-def alert_threshold(
-    y_score: ArrayLike,
-    *,
-    rate: float | None = None,
-    budget: float | None = None,
-    sample_weight: ArrayLike | None = None,
-) -> float:
-    """Return the lowest threshold that keeps to an alert budget.
-
-    Rows with ``y_score >= threshold`` are alerted.
-
-    Parameters
-    ----------
-    y_score : array-like of shape (n_samples,)
-        Scores, higher for fraud.
-    rate : float in [0, 1] or None
-        Largest share of rows that may be alerted; this or ``budget`` is given.
-    budget : float >= 0 or None
-        Largest number (total weight) of rows that may be alerted.
-    sample_weight : array-like of shape (n_samples,) or None, default=None
-        Finite factors >= 0.
-
-    Returns
-    -------
-    threshold : float
-        inf if not even the rows of the highest score fit.
-
-    Examples
-    --------
-    >>> from focal_gbm.metrics import alert_threshold
-    >>> alert_threshold([0.9, 0.8, 0.7, 0.2], budget=2)
-    0.8
-    """
-    if (rate is None) == (budget is None):
-        msg = f"give either rate or budget, got rate={rate!r} and budget={budget!r}"
-        raise ValueError(msg)
-    cuts = _cuts(None, y_score, sample_weight)
-    if budget is None:
-        share = check_real(rate, "rate", low=0.0, high=1.0)
-        budget = share * float(cuts.negative[-1])
-    n_within = _within(cuts.negative, check_real(budget, "budget", low=0.0))
-    return float(cuts.threshold[n_within - 1]) if n_within else float("inf")
-
-
-def _alerted(
-    y_true: ArrayLike, y_score: ArrayLike, rate: float, sample_weight: ArrayLike | None
-) -> tuple[float, float, float]:
-    """Return frauds alerted, rows alerted and all frauds, by weight."""
-    rate = check_real(rate, "rate", low=0.0, high=1.0)
-    cuts = _cuts(y_true, y_score, sample_weight)
-    alerts = cuts.positive + cuts.negative
-    n_within = _within(alerts, rate * float(alerts[-1]))
-    if n_within == 0:
-        return 0.0, 0.0, float(cuts.positive[-1])
-    at = n_within - 1
-    return float(cuts.positive[at]), float(alerts[at]), float(cuts.positive[-1])
-
-
-def _share(part: float, whole: float) -> float:
-    return float(part / whole) if whole > 0 else float("nan")
+    check_option(name, "name", (*_RANKS, *_LOSSES))
+    if name in _RANKS:
+        ranks = ("decision_function", "predict_proba")
+        return make_scorer(_RANKS[name], response_method=ranks, **kwargs)
+    return make_scorer(
+        _LOSSES[name],
+        response_method="predict_proba",
+        greater_is_better=False,
+        **kwargs,
+    )

@@ -21,6 +21,8 @@ ORDER = (
     "_omega",
     "loss",
     "calibration",
+    "_alerts",
+    "_decisions",
     "metrics",
     "objective",
     "_training",
