@@ -6,8 +6,8 @@
 A file is parquet or CSV with one row a transaction. Rows are split by time: train,
 a gap in which labels are not known yet, test. LightGBM, XGBoost and the focal
 classifiers on top of them are fitted at their defaults, and LightGBM once more with
-the two settings that protect it on rare classes. The picture shows recall against
-alerts a day, and predicted against observed fraud rate on a logarithmic axis.
+the two settings that protect it on rare classes. The picture shows recall and
+precision against alerts a day, and predicted against observed fraud rates.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from lightgbm import LGBMClassifier
-from matplotlib.axes import Axes
 from sklearn.metrics import average_precision_score, log_loss
 from xgboost import XGBClassifier
 
@@ -32,14 +31,9 @@ from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 from focal_gbm.datasets import TRANSACTION_FEATURES, make_transactions
 from focal_gbm.metrics import (
     precision_at_alert_rate,
-    recall_at_alert_rate,
     recall_at_fpr,
 )
-
-# Distinct for the colour-blind; a library and its focal classifier share a dash.
-COLOURS = ("#0072B2", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
-DASHES = ("-", "-", "-", "--", "--")
-MARKERS = ("o", "^", "s", "v", "D")
+from focal_gbm.plotting import AlertCurveDisplay, ReliabilityDisplay
 
 
 def read(arguments: argparse.Namespace) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
@@ -87,58 +81,6 @@ def measure(y: np.ndarray, p: np.ndarray, alert_rate: float) -> dict[str, float]
     }
 
 
-def draw_alerts(
-    ax: Axes, y: np.ndarray, scores: dict[str, np.ndarray], days: float, budget: float
-) -> None:
-    """Draw recall against alerts a day, with the budget marked."""
-    rates = np.geomspace(max(1.0 / len(y), 0.05 * budget * days / len(y)), 0.2, 80)
-    for (name, p), colour, dash in zip(scores.items(), COLOURS, DASHES, strict=True):
-        recall = [recall_at_alert_rate(y, p, rate=rate) for rate in rates]
-        ax.plot(rates * len(y) / days, recall, dash, color=colour, label=name)
-    ax.axvline(budget, color="0.4", linestyle=":")
-    ax.annotate(
-        f"budget: {budget:g} a day",
-        (budget, 0.02),
-        xytext=(4, 0),
-        textcoords="offset points",
-        color="0.3",
-    )
-    ax.set(xscale="log", ylim=(0, 1), xlabel="Alerts a day", ylabel="Recall of frauds")
-    ax.legend(loc="upper left", fontsize="small")
-    ax.grid(alpha=0.3)
-
-
-def draw_reliability(ax: Axes, y: np.ndarray, scores: dict[str, np.ndarray]) -> None:
-    """Draw observed against predicted rate, in bins of equally many frauds."""
-    low = y.mean() / 30
-    ax.plot([low, 1], [low, 1], color="0.6", linewidth=1, label="as predicted")
-    for (name, p), colour, marker in zip(scores.items(), COLOURS, MARKERS, strict=True):
-        order = np.argsort(p)
-        # each bin ends at a fraud: the same number of frauds in all of them
-        bins = np.floor(np.cumsum(y[order]) / (y.sum() / 10 + 1e-9)).astype(int)
-        table = pd.DataFrame({"p": p[order], "y": y[order]}).groupby(bins).mean()
-        table = table[table["y"] > 0].clip(lower=low)
-        ax.plot(
-            table["p"],
-            table["y"],
-            marker=marker,
-            color=colour,
-            markersize=4,
-            linewidth=1,
-            label=name,
-        )
-    ax.set(
-        xscale="log",
-        yscale="log",
-        xlim=(low, 1.2),
-        ylim=(low, 1.2),
-        xlabel="Predicted probability",
-        ylabel="Observed fraud rate",
-    )
-    ax.legend(loc="upper left", fontsize="small")
-    ax.grid(alpha=0.3)
-
-
 def main() -> None:
     """Run the example."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -180,9 +122,18 @@ def main() -> None:
     print(pd.DataFrame(rows).T.round(4).to_string())
     print("(the first focal fit of an installation also compiles its loops, about 2 s)")
 
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
-    draw_alerts(axes[0], y_test, scores, arguments.test_days, arguments.budget)
-    draw_reliability(axes[1], y_test, scores)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+    drawn = ("LightGBM", "FocalLGBMClassifier", "FocalXGBClassifier")
+    for name in drawn:
+        AlertCurveDisplay.from_predictions(
+            y_test,
+            scores[name],
+            n_days=arguments.test_days,
+            budget=arguments.budget,
+            name=name,
+            ax=axes[0],
+        )
+        ReliabilityDisplay.from_predictions(y_test, scores[name], name=name, ax=axes[1])
     figure.suptitle(f"{len(y_test):,} transactions, {y_test.mean():.2%} fraud")
     figure.savefig(arguments.picture, dpi=120)
     print(f"\nPicture: {arguments.picture}")

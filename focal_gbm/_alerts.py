@@ -25,7 +25,7 @@ from focal_gbm._checks import (
 _ROUNDING = 1e-12
 
 
-class _Cuts(NamedTuple):
+class Cuts(NamedTuple):
     """Alerted weight of each class at every distinct threshold, most alerts last."""
 
     threshold: Float64Array
@@ -44,9 +44,9 @@ def _scores(y_score: ArrayLike) -> Float64Array:
     return score
 
 
-def _cuts(
+def cuts_of(
     y_true: ArrayLike | None, y_score: ArrayLike, sample_weight: ArrayLike | None
-) -> _Cuts:
+) -> Cuts:
     score = _scores(y_score)
     y = np.zeros_like(score) if y_true is None else check_labels(y_true, len(score))
     weight = check_weights(sample_weight, len(score))
@@ -55,7 +55,7 @@ def _cuts(
     w = np.ones_like(y) if weight is None else weight[order]
     last = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
     positive, negative = np.cumsum(w * y)[last], np.cumsum(w * (1 - y))[last]
-    return _Cuts(score[last], positive, negative)
+    return Cuts(score[last], positive, negative)
 
 
 def _within(spent: Float64Array, budget: float) -> int:
@@ -95,7 +95,7 @@ def recall_at_fpr(
     1.0
     """
     fpr = check_real(fpr, "fpr", low=0.0, high=1.0)
-    cuts = _cuts(y_true, y_score, sample_weight)
+    cuts = cuts_of(y_true, y_score, sample_weight)
     n_within = _within(cuts.negative, fpr * cuts.negative[-1])
     return _share(cuts.positive[n_within - 1] if n_within else 0.0, cuts.positive[-1])
 
@@ -269,7 +269,7 @@ def alert_threshold(
     if (rate is None) == (budget is None):
         msg = f"give either rate or budget, got rate={rate!r} and budget={budget!r}"
         raise ValueError(msg)
-    cuts = _cuts(None, y_score, sample_weight)
+    cuts = cuts_of(None, y_score, sample_weight)
     if budget is None:
         share = check_real(rate, "rate", low=0.0, high=1.0)
         budget = share * float(cuts.negative[-1])
@@ -282,7 +282,7 @@ def _alerted(
 ) -> tuple[float, float, float]:
     """Return frauds alerted, rows alerted and all frauds, by weight."""
     rate = check_real(rate, "rate", low=0.0, high=1.0)
-    cuts = _cuts(y_true, y_score, sample_weight)
+    cuts = cuts_of(y_true, y_score, sample_weight)
     return _spent(cuts, rate * float(cuts.positive[-1] + cuts.negative[-1]))
 
 
@@ -302,7 +302,7 @@ def _alerted_daily(
     for rows in rows_by(day, "day", len(score)):
         of_rows = None if weight is None else weight[rows]
         if of_rows is None or of_rows.any():
-            sums += _spent(_cuts(y[rows], score[rows], of_rows), budget)
+            sums += _spent(cuts_of(y[rows], score[rows], of_rows), budget)
     return float(sums[0]), float(sums[1]), float(sums[2])
 
 
@@ -319,7 +319,7 @@ def rows_by(labels: ArrayLike, name: str, n_rows: int) -> list[NDArray[np.intp]]
     return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
 
 
-def _spent(cuts: _Cuts, budget: float) -> tuple[float, float, float]:
+def _spent(cuts: Cuts, budget: float) -> tuple[float, float, float]:
     """Return frauds alerted, rows alerted and all frauds within a budget of alerts."""
     alerts = cuts.positive + cuts.negative
     n_within = _within(alerts, budget)

@@ -1,4 +1,4 @@
-"""The main job on a file of one's own."""
+"""The main job on a file of one's own, and the way from a search to a service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from focal_gbm.datasets import make_transactions
 
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "detect_fraud.py"
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLE = EXAMPLES / "detect_fraud.py"
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
@@ -27,3 +28,10 @@ def test_reads_a_file(kind, tmp_path):
     for word in ("FocalLGBMClassifier", "recall at 0.1 % FPR", "predicted / observed"):
         assert word in done.stdout
     assert picture.stat().st_size > 10_000
+
+
+def test_from_search_to_service():
+    command = [sys.executable, EXAMPLES / "deploy_model.py", "--budget", "60"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for word in ("Best:", "Calibrated on a later week", "In a fresh process", "alerts"):
+        assert word in done.stdout

@@ -31,6 +31,11 @@ ORDER = (
     "lightgbm",
     "_xgboost",
     "xgboost",
+    "_plot",
+    "_plot_alerts",
+    "_plot_reliability",
+    "_plot_loss",
+    "plotting",
 )
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 

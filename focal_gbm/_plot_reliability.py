@@ -1,0 +1,249 @@
+"""Predicted against observed rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy.special import expit, logit
+from scipy.stats import beta
+
+from focal_gbm._checks import (
+    Float64Array,
+    check_labels,
+    check_option,
+    check_real,
+    check_vector,
+    check_weights,
+)
+from focal_gbm._plot import COLOURS, axes_for, name_of, positive_score
+
+_TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 0.9, 0.99)
+
+
+@dataclass
+class ReliabilityDisplay:
+    """Observed against predicted rates, in bins of equally many positives.
+
+    Bins of equally many rows, as elsewhere, put all frauds into the last. Both axes are
+    logarithmic, or of log-odds, since what matters lies between 0.0001 and 0.1; bars
+    are intervals of the observed rate (Jeffreys: quantiles of a beta distribution).
+
+    Parameters
+    ----------
+    predicted, observed : ndarray of shape (n_bins,)
+        Mean probability and rate of positives of each bin.
+    low, high : ndarray of shape (n_bins,)
+        Ends of the intervals of the observed rate.
+    probability : ndarray of shape (n_samples,)
+        All predictions, for the histogram.
+    rate : float
+        Rate of positives in all rows.
+    name : str or None
+
+    Attributes
+    ----------
+    ax_, figure_, line_, histogram_
+        What was drawn last.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from focal_gbm.plotting import ReliabilityDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> p = rng.beta(0.5, 20, 5000)
+    >>> y = rng.random(5000) < p
+    >>> display = ReliabilityDisplay.from_predictions(y, p, n_bins=5)
+    >>> bool(((display.low < display.predicted) & (display.predicted < display.high))
+    ...     .mean() >= 0.8)
+    True
+    """
+
+    predicted: Float64Array
+    observed: Float64Array
+    low: Float64Array
+    high: Float64Array
+    probability: Float64Array
+    rate: float
+    name: str | None = None
+    ax_: Any = field(default=None, init=False, repr=False)
+    figure_: Any = field(default=None, init=False, repr=False)
+    line_: Any = field(default=None, init=False, repr=False)
+    histogram_: Any = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: ArrayLike, *, name: str | None = None, **kw: Any
+    ) -> ReliabilityDisplay:
+        """Draw the reliability of a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : classifier with ``predict_proba``
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            Labels; the second class of the estimator is the positive one.
+        name : str or None, default=None
+            For the legend; None: that of the class.
+        **kw
+            As in :meth:`from_predictions`.
+
+        Returns
+        -------
+        display : ReliabilityDisplay
+        """
+        is_positive = np.asarray(y) == estimator.classes_[1]
+        p = positive_score(estimator, X)
+        name = name_of(estimator, name)
+        return cls.from_predictions(is_positive, p, name=name, **kw)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_prob: ArrayLike,
+        *,
+        n_bins: int = 10,
+        confidence: float = 0.95,
+        sample_weight: ArrayLike | None = None,
+        name: str | None = None,
+        ax: Any = None,
+        scale: str = "log",
+        **kwargs: Any,
+    ) -> ReliabilityDisplay:
+        """Draw the reliability of labels and probabilities.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            Labels, 0 or 1, at least one positive.
+        y_prob : array-like of shape (n_samples,)
+            Probabilities of class 1.
+        n_bins : int >= 1, default=10
+            Bins; fewer where there are fewer positives.
+        confidence : float in (0, 1), default=0.95
+            Of the intervals.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights; intervals take them for numbers of rows.
+        name, ax, scale, **kwargs
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        display : ReliabilityDisplay
+        """
+        p = check_vector(y_prob, "y_prob", np.float64)
+        if not ((p >= 0) & (p <= 1)).all():
+            msg = "y_prob must lie in [0, 1]"
+            raise ValueError(msg)
+        y = check_labels(y_true, len(p))
+        given = check_weights(sample_weight, len(p))
+        weight = np.ones_like(p) if given is None else given
+        wanted = int(check_real(n_bins, "n_bins", low=1))
+        outside = 1 - check_real(
+            confidence, "confidence", low=0, high=1, open_ends=True
+        )
+        order = np.argsort(p, kind="stable")
+        caught = np.cumsum((weight * y)[order])
+        if caught[-1] == 0:
+            msg = "y_true must hold a positive, got none"
+            raise ValueError(msg)
+        share = caught[-1] / min(wanted, int(y.sum()))
+        # a bin ends at a positive; the rows after the last one join the last bin
+        bins = np.ceil(np.append(0.0, caught[:-1]) / share - 1e-9)
+        bins = np.minimum(np.maximum(bins, 1), round(caught[-1] / share)).astype(int)
+        table = pd.DataFrame(
+            {
+                "weight": weight[order],
+                "p": (weight * p)[order],
+                "y": (weight * y)[order],
+            }
+        )
+        sums = table.groupby(bins).sum()
+        positive, total = sums["y"].to_numpy(), sums["weight"].to_numpy()
+        a, b = positive + 0.5, total - positive + 0.5
+        display = cls(
+            sums["p"].to_numpy() / total,
+            positive / total,
+            beta.ppf(outside / 2, a, b),
+            beta.ppf(1 - outside / 2, a, b),
+            p,
+            float(caught[-1] / weight.sum()),
+            name,
+        )
+        return display.plot(ax, scale=scale, **kwargs)
+
+    def plot(
+        self, ax: Any = None, *, scale: str = "log", **kwargs: Any
+    ) -> ReliabilityDisplay:
+        """Draw on axes.
+
+        Parameters
+        ----------
+        ax : matplotlib axes or None, default=None
+            None: a figure of its own.
+        scale : {"log", "logit"}, default="log"
+            Of both axes: logarithms of probabilities, or log-odds.
+        **kwargs
+            For the line.
+
+        Returns
+        -------
+        self : ReliabilityDisplay
+        """
+        check_option(scale, "scale", ("log", "logit"))
+        ax = axes_for(ax)
+        is_first = not ax.has_data()
+        if is_first:
+            ax.set(xscale=scale, yscale=scale)
+        top = 0.999 if scale == "logit" else 1.0
+        # what lies far below the rate is not worth the room: it stands at the edge
+        low = min(
+            max(0.5 * float(self.predicted.min()), self.rate / 100), self.rate / 3
+        )
+        if is_first:
+            ax.plot([1e-9, 0.999], [1e-9, 0.999], color="0.6", linewidth=1, zorder=1)
+        else:
+            low = min(low, ax.get_xlim()[0])
+        arms = np.abs(np.vstack([self.low, self.high]) - self.observed)
+        style = {"marker": "o", "markersize": 4, "linewidth": 1, "capsize": 2, **kwargs}
+        colour = COLOURS[sum(c.get_label() != "" for c in ax.containers) % len(COLOURS)]
+        style.setdefault("color", colour)
+        self.line_ = ax.errorbar(
+            np.maximum(self.predicted, low),
+            self.observed,
+            arms,
+            label=self.name or "model",
+            **style,
+        )
+        if scale == "logit":
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_ticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
+                axis.set_ticks([], minor=True)
+        ax.set(
+            xlim=(low, top),
+            ylim=(low, top),
+            xlabel="Predicted probability",
+            ylabel="Observed rate",
+        )
+        self._draw_histogram(ax, low, scale, style["color"])
+        ax.legend(fontsize="small", loc="upper left")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+    def _draw_histogram(self, ax: Any, low: float, scale: str, colour: str) -> None:
+        """Draw how many rows lie where, on a strip at the bottom."""
+        strip = next((c for c in ax.child_axes if c.get_label() == "rows"), None)
+        if strip is None:
+            strip = ax.inset_axes([0, 0, 1, 0.16], label="rows", zorder=0)
+            strip.axis("off")
+            strip.set(xscale=scale, yscale="log")
+        edges = np.geomspace(low, 0.999, 40)
+        if scale == "logit":
+            edges = expit(np.linspace(logit(low), logit(0.999), 40))
+        counts, _ = np.histogram(np.clip(self.probability, low, 0.999), edges)
+        self.histogram_ = strip.stairs(counts + 0.5, edges, color=colour, alpha=0.6)
+        strip.set_xlim(ax.get_xlim())
