@@ -148,46 +148,35 @@ class AlertCurveDisplay:
         self : AlertCurveDisplay
         """
         ax = axes_for(ax)
-        prefix = "" if self.name is None else f"{self.name}, "
-        # steps: between two thresholds nothing changes
-        (recall,) = ax.step(
-            self.alerts, self.recall, where="post", label=f"{prefix}recall", **kwargs
-        )
-        given = {"color": recall.get_color(), "linestyle": "--", **kwargs}
-        (precision,) = ax.step(
-            self.alerts,
-            self.precision,
-            where="post",
-            label=f"{prefix}precision",
-            **given,
-        )
-        self.lines_ = [recall, precision]
+        at, reached = -1, ""
         if self.budget is not None:
-            self._mark(ax, self.budget)
+            at = int(np.searchsorted(self.alerts, self.budget, side="right")) - 1
+            ax.axvline(self.budget, color="0.4", linestyle=":", linewidth=1)
+        if at >= 0:
+            reached = f": {self.recall[at]:.2f} and {self.precision[at]:.2f} at budget"
+        # steps: between two thresholds nothing changes
+        steps = {"where": "post", **kwargs}
+        label = f"{self.name or 'model'}{reached}"
+        (recall,) = ax.step(self.alerts, self.recall, label=label, **steps)
+        steps = {"color": recall.get_color(), "linestyle": "--", **steps}
+        (precision,) = ax.step(self.alerts, self.precision, **steps)
+        self.lines_ = [recall, precision]
+        if at >= 0:
+            marks = [self.recall[at], self.precision[at]]
+            ax.plot([self.budget] * 2, marks, "o", color=recall.get_color(), ms=4)
         ax.set(
             xscale="log",
             ylim=(0, 1.02),
             xlabel="Alerts a day",
-            ylabel="Recall, precision",
+            ylabel="Recall (solid), precision (dashed)",
         )
-        ax.legend(fontsize="small")
+        # above, where it hides no curve
+        ax.legend(
+            fontsize="small",
+            frameon=False,
+            loc="lower left",
+            bbox_to_anchor=(0.0, 1.0),
+            borderaxespad=0.2,
+        )
         self.ax_, self.figure_ = ax, ax.figure
         return self
-
-    def _mark(self, ax: Any, budget: float) -> None:
-        ax.axvline(budget, color="0.4", linestyle=":", linewidth=1)
-        at = int(np.searchsorted(self.alerts, budget, side="right")) - 1
-        if at >= 0:
-            reached = [self.recall[at], self.precision[at]]
-            colour = self.lines_[0].get_color()
-            ax.plot([budget] * 2, reached, "o", color=colour, markersize=5)
-            for value in reached:
-                is_higher = value == max(reached)
-                ax.annotate(
-                    f"{value:.2f}",
-                    (budget, value),
-                    xytext=(5, 3 if is_higher else -11),
-                    textcoords="offset points",
-                    color=colour,
-                    fontsize="small",
-                )

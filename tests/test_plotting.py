@@ -81,18 +81,21 @@ def test_alert_curve(rows, model):
         assert display.recall[at] == recall_at_alert_rate(y, p, rate=rate)
         assert display.precision[at] == precision_at_alert_rate(y, p, rate=rate)
     ax = display.ax_
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Alerts a day", "Recall, precision")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == (
+        "Alerts a day",
+        "Recall (solid), precision (dashed)",
+    )
     assert ax.get_xscale() == "log"
-    marked = {text.get_text() for text in ax.texts}
-    assert f"{recall_at_alert_rate(y, p, rate=0.015):.2f}" in marked
     other = AlertCurveDisplay.from_predictions(y, -p, n_days=10, ax=ax, name="reversed")
     assert other.ax_ is ax
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    reached = [
+        measure(y, p, rate=0.015)
+        for measure in (recall_at_alert_rate, precision_at_alert_rate)
+    ]
     assert labels == [
-        "FocalLGBMClassifier, recall",
-        "FocalLGBMClassifier, precision",
-        "reversed, recall",
-        "reversed, precision",
+        "FocalLGBMClassifier: {:.2f} and {:.2f} at budget".format(*reached),
+        "reversed",
     ]
     colours = [line.get_color() for line in (*display.lines_, *other.lines_)]
     assert colours[0] == colours[1] != colours[2] == colours[3]
