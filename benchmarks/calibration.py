@@ -73,19 +73,20 @@ MODELS: dict[str, Callable[[], object]] = {
 }
 
 
-def run(make: Callable[[], object], repeats: int) -> pd.DataFrame:
+def run(make: Callable[[], object], repeats: int, size: int) -> pd.DataFrame:
     """Return the excess of every method and window, mean over the repeats."""
-    X, _, y = make_rows(300_000, seed=0)
+    X, _, y = make_rows(300 * size, seed=0)
     model = make().fit(X, y)
-    X, _, y = make_rows(1_000_000, seed=1)
+    X, _, y = make_rows(1000 * size, seed=1)
     scores, classes = model.decision_function(X), y
-    X, fresh_truth, _ = make_rows(500_000, seed=2)
+    X, fresh_truth, _ = make_rows(500 * size, seed=2)
     fresh = model.decision_function(X)
     rng = np.random.default_rng(3)
     rows = []
     for window in WINDOWS:
         for _ in range(repeats):
-            at = rng.choice(len(scores), int(window / RATE), replace=False)
+            n_rows = min(int(window / RATE), len(scores))
+            at = rng.choice(len(scores), n_rows, replace=False)
             for method in METHODS:
                 calibrator = LogOddsCalibrator(method).fit(scores[at], classes[at])
                 moved = calibrator.predict(fresh)
@@ -142,6 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--data", help="folder of the data sets")
+    parser.add_argument("--small", action="store_true", help="few rows, no data")
     parser.add_argument("--write", action="store_true", help="write CALIBRATION.md")
     arguments = parser.parse_args()
     text = [
@@ -151,12 +153,12 @@ def main() -> None:
         "",
     ]
     for name, make in MODELS.items():
-        table = run(make, arguments.repeats) * 1e5
+        table = run(make, arguments.repeats, 20 if arguments.small else 1000) * 1e5
         table.columns = [f"{window} positives" for window in table.columns]
         text += [f"## {name}", "", table.round(2).to_markdown(), ""]
         print("\n".join(text[-4:]), flush=True)
     warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
-    for library in LIBRARIES:
+    for library in () if arguments.small else LIBRARIES:
         table = on_data(library, data_folder(arguments.data))
         text += [
             f"## {library}, defaults, on data: log-loss, and ratios to it",
@@ -173,9 +175,18 @@ def main() -> None:
 _PREFACE = """\
 # How many frauds a calibrator needs
 
-Written by `python benchmarks/calibration.py --write`. Excess of the expected log-loss
-over that of the true probabilities, in units of 1e-5, at 0.5 % positives, after
-calibration on a later window.
+Written by `python benchmarks/calibration.py --write`. First, simulated rows of which
+0.5 % are positive: excess of the expected log-loss over that of the true probabilities,
+in units of 1e-5, after calibration on a later window. Then real data and rare simulated
+classes: log-loss on the test half, "no calibrator" in figures and the others as ratios
+to it; calibrators are fitted to rows left out in five folds, as ``calibration=`` does.
+
+What we read in it. An honest score gains next to nothing from a calibrator and can lose
+with 50 positives: there Platt and the closed form are equal, as Johnston et al. (2025,
+Electronics 14(9):1838) report. An over-fitted one, XGBoost at its learning rate of 0.3
+for one, gains a third of the excess from a slope that only labels can tell. "auto" has
+cost at most 1 % of the excess anywhere and takes most of the gain from 200 positives
+on. Isotonic steps need the most positives.
 
 """
 
