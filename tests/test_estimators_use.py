@@ -10,6 +10,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import xgboost as xgb
 from libraries import BOTH, BOTH_LINKS, LIGHTGBM, XGBOOST, make_rows
 from scipy import sparse
@@ -261,7 +262,8 @@ def test_calibration_and_threshold_tools(library, data):
     calibrated = CalibratedClassifierCV(model, method="sigmoid", cv=3).fit(X, y)
     assert log_loss(y, calibrated.predict_proba(X)) < 0.35
     frozen = FrozenEstimator(model.fit(X[:2000], y[:2000]))
-    for method in ("sigmoid", "isotonic"):
+    temperature = ("temperature",) if sklearn.__version__ >= "1.8" else ()
+    for method in ("sigmoid", "isotonic", *temperature):
         calibrated = CalibratedClassifierCV(frozen, method=method)
         calibrated.fit(X[2000:], y[2000:])
         p = calibrated.predict_proba(X)[:, 1]
