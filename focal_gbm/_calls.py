@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_gbm import _kernels
-from focal_gbm._checks import check_labels, check_vector, check_weights
+from focal_gbm._checks import (
+    check_labels,
+    check_vector,
+    check_weights,
+    in_host_memory,
+)
 
 Float32Array = NDArray[np.float32]
 
@@ -46,11 +51,12 @@ def _view(matrix: Any, field: str) -> Float32Array:
     By the C interface, since ``get_label`` and ``get_weight`` copy it, at a third of
     the cost of the derivatives, and to a CuPy array where it lies on a GPU.
     """
-    from xgboost.core import _LIB
-
+    library = _c_interface()
+    if library is None:
+        return np.asarray(in_host_memory(matrix.get_float_info(field)), np.float32)
     length = ctypes.c_uint64()
     values = ctypes.POINTER(ctypes.c_float)()
-    failed = _LIB.XGDMatrixGetFloatInfo(
+    failed = library.XGDMatrixGetFloatInfo(
         matrix.handle, field.encode(), ctypes.byref(length), ctypes.byref(values)
     )
     if failed:
@@ -59,6 +65,15 @@ def _view(matrix: Any, field: str) -> Float32Array:
     if length.value == 0:
         return np.empty(0, np.float32)
     return np.ctypeslib.as_array(values, (length.value,))
+
+
+def _c_interface() -> Any:
+    """Return XGBoost's library, whose functions are documented; its name is private."""
+    try:
+        from xgboost.core import _LIB
+    except ImportError:
+        return None
+    return _LIB
 
 
 def as_scores(raw: Any) -> NDArray[Any]:

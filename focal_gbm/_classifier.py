@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.model_selection import check_cv
 from sklearn.utils import (
@@ -176,6 +177,7 @@ class FocalClassifierMixin:
                 )
                 raise ValueError(msg)
         X, y, weight = training.X, training.y, training.sample_weight
+        X = X.tocsr() if issparse(X) else X  # not every format gives its rows
         log_odds = np.full(len(y), np.nan)
         splitter = check_cv(self.calibration_cv, y, classifier=True)
         for fit, held in splitter.split(np.zeros((len(y), 1)), y):

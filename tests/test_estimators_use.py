@@ -9,6 +9,8 @@ import joblib
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
+import polars
+import pyarrow
 import pytest
 import sklearn
 import xgboost as xgb
@@ -113,9 +115,6 @@ def test_progress_bar_comes_and_goes(library, data, capsys):
 
 @BOTH
 def test_containers(library, data):
-    import polars
-    import pyarrow
-
     X, y = data
     expected = library.model().fit(X, y).predict_proba(X)
     frame = pd.DataFrame(X, columns=list("abcde"))
@@ -325,6 +324,21 @@ def test_calibration_folds(library, data):
     first = library.model().fit(X, y)
     with pytest.raises(ValueError, match=r"with (init|xgb)_model: rows .* calibrate"):
         model.fit(X, y, **library.continued(None, first))
+
+
+@BOTH
+def test_calibration_of_every_container(library, data):
+    X, y = data
+    kwargs = {"calibration": "platt", "calibration_cv": 2, "n_estimators": 5}
+    expected = library.model(**kwargs).fit(X, y).predict_proba(X)
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    cases = [X.tolist(), frame, sparse.csr_matrix(X), sparse.coo_matrix(X)]
+    if IS_LIGHTGBM_4_7 if library is LIGHTGBM else IS_XGBOOST_3:
+        cases += [pyarrow.Table.from_pandas(frame), polars.from_pandas(frame)]
+    for features in cases:
+        model = library.model(**kwargs).fit(features, y)
+        np.testing.assert_allclose(model.predict_proba(features), expected, atol=1e-6)
+        model.calibrate(features, y)
 
 
 @BOTH

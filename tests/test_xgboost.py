@@ -20,7 +20,13 @@ from sklearn.metrics import (
 from xgboost import XGBClassifier, XGBRegressor
 from xgboost.callback import EarlyStopping, TrainingCallback
 
-from focal_gbm import FocalLoss, FocalMetric, FocalObjective, FocalXGBClassifier
+from focal_gbm import (
+    FocalLoss,
+    FocalMetric,
+    FocalObjective,
+    FocalXGBClassifier,
+    _calls,
+)
 from focal_gbm._calls import rows_of
 
 SMALL = {"n_estimators": 30, "learning_rate": 0.1, "random_state": 0, "n_jobs": 2}
@@ -359,8 +365,11 @@ def test_native_training_from_a_data_iterator(data, tmp_path):
         assert np.corrcoef(said)[0, 1] > 0.99
 
 
-def test_labels_and_weights_are_those_of_the_matrix(data):
+@pytest.mark.parametrize("by", ["C", "Python"])
+def test_labels_and_weights_are_those_of_the_matrix(by, data, monkeypatch):
     X, y = data
+    if by == "Python":
+        monkeypatch.setattr(_calls, "_c_interface", lambda: None)
     w = np.float32(1.0) + np.arange(3000, dtype=np.float32) % 3
     for weight in (None, w):
         matrix = xgb.DMatrix(X, y, weight=weight)
