@@ -212,9 +212,12 @@ class FocalObjective:
     def _device_works(self) -> bool:
         """Whether derivatives can be computed on the device; warns if not."""
         if self._kept.obstacle is None:
-            from focal_gbm._cuda import obstacle
+            try:
+                from focal_gbm._cuda import obstacle
 
-            self._kept.obstacle = obstacle(self.device)
+                self._kept.obstacle = obstacle(self.device)
+            except ImportError as error:  # a Numba without its CUDA target
+                self._kept.obstacle = str(error)
             if self._kept.obstacle:
                 msg = (
                     f"device={self.device!r} cannot compute the objective, which the "

@@ -29,13 +29,18 @@ def test_the_loop_in_the_simulator():
     assert run.stdout.count("PASSED") >= 20
 
 
-def test_the_cpu_helps_out_and_says_so(monkeypatch):
+@pytest.mark.parametrize("missing", ["driver", "target"])
+def test_the_cpu_helps_out_and_says_so(missing, monkeypatch):
     import focal_gbm._cuda
 
-    monkeypatch.setattr(focal_gbm._cuda, "obstacle", lambda device: "no driver")
+    if missing == "driver":
+        monkeypatch.setattr(focal_gbm._cuda, "obstacle", lambda device: "no driver")
+    else:
+        monkeypatch.setitem(sys.modules, "focal_gbm._cuda", None)
+    reason = "no driver" if missing == "driver" else "import of focal_gbm._cuda"
     y, raw = np.array([0, 1, 1]), np.array([-3.0, -1.0, 2.0], np.float32)
     objective = FocalObjective(device="cuda:1")
-    message = "device='cuda:1' cannot compute the objective, .* CPU .*: no driver"
+    message = r"device='cuda:1' cannot compute the objective, .* CPU .*: " + reason
     with pytest.warns(UserWarning, match=message):
         first = [array.copy() for array in objective(y, raw)]
     with warnings.catch_warnings():  # once for an objective
