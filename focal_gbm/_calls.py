@@ -48,8 +48,8 @@ def rows_of(data: Any) -> tuple[Any, Any]:
 def _view(matrix: Any, field: str) -> Float32Array:
     """Return what a DMatrix holds, valid as long as it is not changed.
 
-    By the C interface, since ``get_label`` and ``get_weight`` copy it, at a third of
-    the cost of the derivatives, and to a CuPy array where it lies on a GPU.
+    By the C interface, since ``get_label`` and ``get_weight`` copy it, and to a CuPy
+    array where it lies on a GPU.
     """
     library = _c_interface()
     if library is None:

@@ -85,6 +85,28 @@ def check_vector(
     return array
 
 
+def check_finite_vector(values: ArrayLike, name: str) -> Float64Array:
+    """Return ``values`` as a float64 vector without NaN and infinities."""
+    array = check_vector(values, name, np.float64)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        row = int(bad.argmax())
+        msg = f"{name} must be finite, got {array[row]} in row {row}"
+        raise ValueError(msg)
+    return array
+
+
+def check_probabilities(values: ArrayLike, name: str = "y_prob") -> Float64Array:
+    """Return ``values`` as a float64 vector in [0, 1]."""
+    p = check_vector(values, name, np.float64)
+    bad = ~((p >= 0) & (p <= 1))
+    if bad.any():
+        row = int(bad.argmax())
+        msg = f"{name} must lie in [0, 1], got {p[row]} in row {row}"
+        raise ValueError(msg)
+    return p
+
+
 def check_labels(y: ArrayLike, n_rows: int | None = None) -> Float64Array:
     """Return labels 0 and 1 as float64."""
     labels = check_vector(y, "y_true", np.float64, n_rows)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -51,13 +51,13 @@ OWN_PARAMETERS = (
 )
 
 
-def with_parameters_of(parent: type) -> Callable[[Any], Any]:
+def with_parameters_of(parent: Any) -> Callable[[Any], Any]:
     """Return a decorator of ``__init__`` that lists the parent's parameters in place of
     ``**kwargs``, for readers of the signature: help, editors, the estimator's repr."""
 
     def decorate(init: Any) -> Any:
         own = inspect.signature(init).parameters
-        parents = inspect.signature(parent.__init__).parameters  # type: ignore[misc]
+        parents = inspect.signature(parent.__init__).parameters
         added = [
             value.replace(kind=inspect.Parameter.KEYWORD_ONLY)
             for name, value in parents.items()
@@ -132,8 +132,9 @@ class FocalClassifierMixin:
         self.calibrator_ = _fitted(calibrator, log_odds, codes, weight)
         return self
 
-    def _raw_score(self, X: Any, **kwargs: Any) -> NDArray[Any]:
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        def _raw_score(self, X: Any, **kwargs: Any) -> NDArray[Any]: ...
 
     def _log_odds(self, raw: NDArray[Any]) -> NDArray[np.float64]:
         log_odds = self.loss_.log_odds(raw)

@@ -68,12 +68,10 @@ class Loop:
     ) -> None:
         y = check_labels(labels, n_rows)
         sample_weight = check_weights(weight, n_rows)
-        sign = np.where(y > 0, 1, -1)
-        rows: NDArray[Any]
-        if sample_weight is None:
-            rows = sign.astype(np.int8)
-        else:
-            rows = (sign * sample_weight).astype(np.float32)
+        size: Any = np.int8(1)
+        if sample_weight is not None:
+            size = sample_weight.astype(np.float32)
+        rows = np.where(y > 0, size, -size)
         self._device = device
         with _on(device):
             self._rows = cuda.to_device(rows)

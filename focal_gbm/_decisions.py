@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import logit
 
 from focal_gbm._alerts import rows_by
 from focal_gbm._checks import (
     Float64Array,
     check_labels,
     check_positive,
+    check_probabilities,
     check_real,
     check_vector,
     check_weights,
@@ -179,7 +181,7 @@ def calibration_in_the_large(
     >>> calibration_in_the_large([0, 0, 0, 1], [0.1, 0.1, 0.2, 0.6])
     1.0
     """
-    p = _probabilities(y_prob)
+    p = check_probabilities(y_prob)
     y = check_labels(y_true, len(p))
     weight = check_weights(sample_weight, len(p))
     rate = float(np.average(y, weights=weight))
@@ -214,22 +216,12 @@ def calibration_slope(
     >>> bool(abs(calibration_slope(y, 1 / (1 + np.exp(-2 * x))) - 0.5) < 0.03)
     True
     """
-    p = _probabilities(y_prob)
+    p = check_probabilities(y_prob)
     if not ((p > 0) & (p < 1)).all():
         msg = "y_prob must lie inside (0, 1): log-odds of 0 and 1 are infinite"
         raise ValueError(msg)
-    log_odds = np.log(p) - np.log1p(-p)
-    calibrator = LogOddsCalibrator("platt").fit(log_odds, y_true, sample_weight)
+    calibrator = LogOddsCalibrator("platt").fit(logit(p), y_true, sample_weight)
     return float(1.0 + calibrator.coef_[1])
-
-
-def _probabilities(values: ArrayLike) -> Float64Array:
-    p = check_vector(values, "y_prob", np.float64)
-    if not ((p >= 0) & (p <= 1)).all():
-        row = int((~((p >= 0) & (p <= 1))).argmax())
-        msg = f"y_prob must lie in [0, 1], got {p[row]} in row {row}"
-        raise ValueError(msg)
-    return p
 
 
 def bootstrap_interval(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 # Okabe and Ito (2008): distinct for the colour-blind, in print too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -28,10 +28,32 @@ def axes_for(ax: Any, n_axes: int = 1) -> Any:
     return ax
 
 
-def name_of(estimator: Any, name: str | None) -> str:
-    return type(estimator).__name__ if name is None else name
+class OfEstimator:
+    """A display that can be made of a fitted classifier."""
 
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: ArrayLike, *, name: str | None = None, **kw: Any
+    ) -> Any:
+        """Draw what a fitted classifier says.
 
-def positive_score(estimator: Any, X: Any) -> NDArray[Any]:
-    score: NDArray[Any] = estimator.predict_proba(X)[:, 1]
-    return score
+        Parameters
+        ----------
+        estimator : classifier with ``predict_proba``
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            Labels; the second class of the estimator is the positive one.
+        name : str or None, default=None
+            For the legend; None: that of the class.
+        **kw
+            As in ``from_predictions``.
+
+        Returns
+        -------
+        display
+        """
+        is_positive = np.asarray(y) == estimator.classes_[1]
+        p = estimator.predict_proba(X)[:, 1]
+        name = type(estimator).__name__ if name is None else name
+        draw: Any = cls  # the display itself
+        return draw.from_predictions(is_positive, p, name=name, **kw)

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 
 from focal_gbm._alerts import cuts_of
 from focal_gbm._checks import Float64Array, check_positive
-from focal_gbm._plot import axes_for, name_of, positive_score
+from focal_gbm._plot import OfEstimator, axes_for
 
 
 @dataclass
-class AlertCurveDisplay:
+class AlertCurveDisplay(OfEstimator):
     """Recall and precision against the number of alerts a day.
 
     One threshold for all days: what a team sees that alerts from a score on. The budget
@@ -52,32 +52,6 @@ class AlertCurveDisplay:
     ax_: Any = field(default=None, init=False, repr=False)
     figure_: Any = field(default=None, init=False, repr=False)
     lines_: list[Any] = field(default_factory=list, init=False, repr=False)
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: ArrayLike, *, name: str | None = None, **kw: Any
-    ) -> AlertCurveDisplay:
-        """Draw the curves of a fitted classifier.
-
-        Parameters
-        ----------
-        estimator : classifier with ``predict_proba``
-        X : array-like of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,)
-            Labels; the second class of the estimator is fraud.
-        name : str or None, default=None
-            For the legend; None: that of the class.
-        **kw
-            As in :meth:`from_predictions`.
-
-        Returns
-        -------
-        display : AlertCurveDisplay
-        """
-        is_positive = np.asarray(y) == estimator.classes_[1]
-        score = positive_score(estimator, X)
-        name = name_of(estimator, name)
-        return cls.from_predictions(is_positive, score, name=name, **kw)
 
     @classmethod
     def from_predictions(

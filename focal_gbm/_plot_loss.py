@@ -78,7 +78,8 @@ class FocalLossDisplay:
         display = cls(sorted({0.0, loss.gamma}), loss.alpha, loss.link)
         if X is not None and y is not None:
             positive = np.asarray(y) == estimator.classes_[1]
-            raw = loss.raw_prediction(estimator.decision_function(X))
+            # not of decision_function, which may be calibrated
+            raw = np.asarray(estimator._raw_score(X), dtype=np.float64)
             display.raw_prediction = raw[positive]
         return display.plot(ax)
 

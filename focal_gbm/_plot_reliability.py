@@ -15,17 +15,17 @@ from focal_gbm._checks import (
     Float64Array,
     check_labels,
     check_option,
+    check_probabilities,
     check_real,
-    check_vector,
     check_weights,
 )
-from focal_gbm._plot import COLOURS, axes_for, name_of, positive_score
+from focal_gbm._plot import COLOURS, OfEstimator, axes_for
 
 _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 0.9, 0.99)
 
 
 @dataclass
-class ReliabilityDisplay:
+class ReliabilityDisplay(OfEstimator):
     """Observed against predicted rates, in bins of equally many positives.
 
     Bins of equally many rows, as elsewhere, put all frauds into the last. Both axes are
@@ -75,32 +75,6 @@ class ReliabilityDisplay:
     histogram_: Any = field(default=None, init=False, repr=False)
 
     @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: ArrayLike, *, name: str | None = None, **kw: Any
-    ) -> ReliabilityDisplay:
-        """Draw the reliability of a fitted classifier.
-
-        Parameters
-        ----------
-        estimator : classifier with ``predict_proba``
-        X : array-like of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,)
-            Labels; the second class of the estimator is the positive one.
-        name : str or None, default=None
-            For the legend; None: that of the class.
-        **kw
-            As in :meth:`from_predictions`.
-
-        Returns
-        -------
-        display : ReliabilityDisplay
-        """
-        is_positive = np.asarray(y) == estimator.classes_[1]
-        p = positive_score(estimator, X)
-        name = name_of(estimator, name)
-        return cls.from_predictions(is_positive, p, name=name, **kw)
-
-    @classmethod
     def from_predictions(
         cls,
         y_true: ArrayLike,
@@ -135,10 +109,7 @@ class ReliabilityDisplay:
         -------
         display : ReliabilityDisplay
         """
-        p = check_vector(y_prob, "y_prob", np.float64)
-        if not ((p >= 0) & (p <= 1)).all():
-            msg = "y_prob must lie in [0, 1]"
-            raise ValueError(msg)
+        p = check_probabilities(y_prob)
         y = check_labels(y_true, len(p))
         given = check_weights(sample_weight, len(p))
         weight = np.ones_like(p) if given is None else given

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm import _kernels
-from focal_gbm._checks import Float64Array, check_vector, check_weights
+from focal_gbm._checks import Float64Array, check_finite_vector, check_weights
 from focal_gbm.loss import FocalLoss
 from focal_gbm.objective import FocalMetric, FocalObjective
 
@@ -157,11 +156,7 @@ def start_of_rows(
     """Return the raw score to begin from and the scores to hand to the booster: one
     value for all rows is a start like any other. ``names`` are the parameters'."""
     name, eval_name = names
-    given = check_vector(scores, name, np.float64)
-    if not np.isfinite(given).all():
-        row = int((~np.isfinite(given)).argmax())
-        msg = f"{name} must be finite, got {given[row]} in row {row}"
-        raise ValueError(msg)
+    given = check_finite_vector(scores, name)
     if eval_scores is None and len(given) and (given == given[0]).all():
         return float(given[0]), None
     if has_eval_sets and eval_scores is None:

@@ -4,7 +4,6 @@ are lost, metrics on probabilities, a progress bar, and a booster that says all.
 from __future__ import annotations
 
 import json
-import math
 import re
 import warnings
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 from xgboost import Booster, DMatrix, XGBModel, config_context
 from xgboost.callback import TrainingCallback
 
@@ -112,17 +112,12 @@ def training_parameters(
 
 def raw_of(base_score: float, loss: FocalLoss) -> float:
     """Return the raw score that stands for a probability."""
-    log_odds = math.log(base_score) - math.log1p(-base_score)
-    return float(loss.raw_prediction([log_odds])[0])
+    return float(loss.raw_prediction([logit(base_score)])[0])
 
 
 def _base_score(raw: float, link: str) -> float:
     """Return the value of base_score for which boosting begins at ``raw``."""
-    if link == "logit":
-        return raw
-    odds = math.exp(-abs(raw))
-    p = (1.0 if raw >= 0 else odds) / (1.0 + odds)
-    return min(p, _LARGEST)
+    return raw if link == "logit" else min(float(expit(raw)), _LARGEST)
 
 
 def _learner(booster: Booster) -> dict[str, Any]:
@@ -135,9 +130,7 @@ def _raw_start(booster: Booster, link: str) -> float:
     """Return the raw score at which a booster begins."""
     text = _learner(booster)["learner_model_param"]["base_score"]
     base_score = float(text.strip("[]"))  # a list of one from XGBoost 3.1 on
-    if link == "logit":
-        return base_score
-    return math.log(base_score) - math.log1p(-base_score)
+    return base_score if link == "logit" else float(logit(base_score))
 
 
 def metrics(
@@ -241,8 +234,10 @@ class Closing(TrainingCallback):
         return model
 
     def after_training(self, model: Booster) -> Booster:
-        self._constant = self._measure(model)
-        self._rounds = model.num_boosted_rounds()
+        rounds = model.num_boosted_rounds()
+        if _rounds_in_use(model) == rounds and self._training.init_score is None:
+            self._constant = self._measure(model)
+            self._rounds = rounds
         return model
 
     def constant(self, booster: Booster) -> float:
@@ -256,12 +251,11 @@ class Closing(TrainingCallback):
         return self._training.closing_constant(raw)
 
 
-class Progress(TrainingCallback):
+class Progress(ProgressBar, TrainingCallback):
     """Callback that shows the iterations and the last metrics."""
 
     def __init__(self, title: str, total: int) -> None:
-        super().__init__()
-        self._bar = ProgressBar(title)
+        super().__init__(title)
         self._total = total
 
     def after_iteration(self, _model: Any, _epoch: int, evals_log: Any) -> bool:
@@ -270,12 +264,8 @@ class Progress(TrainingCallback):
             for data, results in evals_log.items()
             for metric, history in results.items()
         }
-        self._bar.show(self._total, values)
+        self.show(self._total, values)
         return False
-
-    def close(self) -> None:
-        """Leave the finished bar."""
-        self._bar.close()
 
 
 def complete(booster: Booster, training: Training) -> Booster:
@@ -302,13 +292,21 @@ def complete(booster: Booster, training: Training) -> Booster:
 def _as_stopped(booster: Booster) -> Booster:
     """Return the booster without the trees after its best iteration: XGBoost keeps
     them, and they would act in every reader but its own estimator."""
-    best = booster.attr("best_iteration")
     is_linear = _learner(booster)["gradient_booster"]["name"] == "gblinear"
-    if best is None or is_linear or booster.num_boosted_rounds() == int(best) + 1:
+    rounds = _rounds_in_use(booster)
+    if is_linear or rounds == booster.num_boosted_rounds():
         return booster
-    stopped = booster[: int(best) + 1]
-    stopped.set_attr(best_iteration=best, best_score=booster.attr("best_score"))
+    stopped = booster[:rounds]
+    for name in ("best_iteration", "best_score"):
+        stopped.set_attr(**{name: booster.attr(name)})
     return stopped
+
+
+def _rounds_in_use(booster: Booster) -> int:
+    """Return the rounds that early stopping found best, all if there was none."""
+    best = booster.attr("best_iteration")
+    rounds: int = booster.num_boosted_rounds() if best is None else int(best) + 1
+    return rounds
 
 
 def restore(booster: Booster) -> tuple[FocalLoss, float, NDArray[Any]]:

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
+from scipy.special import expit, logit
 from sklearn.base import BaseEstimator
 from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import StratifiedKFold
 
 from focal_gbm._checks import (
     Float64Array,
+    check_finite_vector,
     check_labels,
     check_option,
     check_real,
@@ -144,11 +146,7 @@ default="auto"
         """
         check_option(self.method, "method", METHODS)
         folds = int(check_real(self.cv, "cv", low=2))
-        x = check_vector(log_odds, "log_odds", np.float64)
-        if not np.isfinite(x).all():
-            row = int((~np.isfinite(x)).argmax())
-            msg = f"log_odds must be finite, got {x[row]} in row {row}"
-            raise ValueError(msg)
+        x = check_finite_vector(log_odds, "log_odds")
         labels = check_labels(y, len(x))
         given = check_weights(sample_weight, len(x))
         weight = np.ones_like(x) if given is None else given
@@ -163,7 +161,11 @@ default="auto"
         weight = weight * (np.count_nonzero(weight) / weight.sum())
         method = self.method
         if method == "auto":
-            method = _choose(x, labels, weight, min(folds, n_positive, n_negative))
+            candidates = (
+                _CANDIDATES if n_positive >= _FEW_POSITIVES else _CANDIDATES[:2]
+            )
+            folds = min(folds, n_positive, n_negative)
+            method = _choose(candidates, x, labels, weight, folds)
         self.method_ = method
         self._map = _fit(method, x, labels, weight)
         self.coef_ = getattr(self._map, "coef", np.empty(0))
@@ -188,14 +190,16 @@ default="auto"
         return moved
 
 
+def _unmoved(x: Float64Array) -> Float64Array:
+    return x
+
+
 class _Parametric(NamedTuple):
     method: str
     scale: _Scale
     coef: Float64Array
 
     def __call__(self, x: Float64Array) -> Float64Array:
-        if self.method == "identity":
-            return x
         moved: Float64Array = x + _BASES[self.method](x, self.scale) @ self.coef
         return moved
 
@@ -206,11 +210,13 @@ class _Steps(NamedTuple):
 
     def __call__(self, x: Float64Array) -> Float64Array:
         p = np.clip(self.steps.predict(x), self.margin, 1.0 - self.margin)
-        moved: Float64Array = np.log(p) - np.log1p(-p)
+        moved: Float64Array = logit(p)
         return moved
 
 
 def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) -> Any:
+    if method == "identity":
+        return _unmoved
     if method == "isotonic":
         steps = IsotonicRegression(out_of_bounds="clip").fit(x, y, weight)
         return _Steps(steps, 0.5 / (np.count_nonzero(weight) + 1.0))
@@ -219,15 +225,13 @@ def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) ->
     low = float(np.quantile(negative, 0.05))
     high = max(float(np.quantile(positive, 0.95)), low + 1.0)
     scale = _Scale(float(positive.mean()), low, high)
-    if method == "identity":
-        return _Parametric(method, scale, np.empty(0))
     basis = _BASES[method](x, scale)
     ridge = np.ones(basis.shape[1])
     ridge[0] = 0.0  # the intercept is free
 
     def objective(coef: Float64Array) -> tuple[float, Float64Array]:
         moved = x + basis @ coef
-        slope = weight * (1.0 / (1.0 + np.exp(-np.clip(moved, -_LIMIT, _LIMIT))) - y)
+        slope = weight * (expit(moved) - y)
         total = (weight * _row_losses(moved, y)).sum() + 0.5 * (ridge * coef**2).sum()
         return float(total), slope @ basis + ridge * coef
 
@@ -248,12 +252,14 @@ def _row_losses(moved: Float64Array, y: Float64Array) -> Float64Array:
     return losses
 
 
-def _choose(x: Float64Array, y: Float64Array, weight: Float64Array, folds: int) -> str:
+def _choose(
+    candidates: tuple[str, ...],
+    x: Float64Array,
+    y: Float64Array,
+    weight: Float64Array,
+    folds: int,
+) -> str:
     """Return the simplest method that no other beats by a standard error."""
-    if ((y > 0) & (weight > 0)).sum() < _FEW_POSITIVES:
-        candidates: tuple[str, ...] = _CANDIDATES[:2]
-    else:
-        candidates = _CANDIDATES
     if folds < 2:
         return "identity"
     losses = {method: np.empty_like(x) for method in candidates}
@@ -321,8 +327,7 @@ class PriorShift(BaseEstimator):
                 check_real(rate, "rates", low=0.0, high=1.0, open_ends=True)
                 for rate in self.rates
             )
-            constant += math.log(after / before) + math.log1p(-before)
-            constant -= math.log1p(-after)
+            constant += float(logit(after) - logit(before))
         return constant
 
     def fit(

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from focal_gbm import _lightgbm
 from focal_gbm._checks import check_vector
-from focal_gbm._classifier import FocalClassifierMixin
+from focal_gbm._classifier import FocalClassifierMixin, with_parameters_of
 from focal_gbm._training import Training, check_eval_weights
 
 
@@ -109,6 +109,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     True
     """
 
+    @with_parameters_of(LGBMClassifier)
     def __init__(
         self,
         *,
@@ -120,25 +121,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         progress: bool = False,
         calibration: Any = None,
         calibration_cv: Any = 5,
-        boosting_type: str = "gbdt",
-        num_leaves: int = 31,
-        max_depth: int = -1,
-        learning_rate: float = 0.1,
-        n_estimators: int = 100,
-        subsample_for_bin: int = 200_000,
-        objective: str | None = None,
-        class_weight: dict[Any, float] | str | None = None,
-        min_split_gain: float = 0.0,
         min_child_weight: float = 1.0,
-        min_child_samples: int = 20,
-        subsample: float = 1.0,
-        subsample_freq: int = 0,
-        colsample_bytree: float = 1.0,
-        reg_alpha: float = 0.0,
-        reg_lambda: float = 0.0,
-        random_state: Any = None,
-        n_jobs: int | None = None,
-        importance_type: str = "split",
         verbose: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -151,28 +134,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         self.calibration = calibration
         self.calibration_cv = calibration_cv
         self.verbose = verbose
-        super().__init__(
-            boosting_type=boosting_type,
-            num_leaves=num_leaves,
-            max_depth=max_depth,
-            learning_rate=learning_rate,
-            n_estimators=n_estimators,
-            subsample_for_bin=subsample_for_bin,
-            objective=objective,
-            class_weight=class_weight,
-            min_split_gain=min_split_gain,
-            min_child_weight=min_child_weight,
-            min_child_samples=min_child_samples,
-            subsample=subsample,
-            subsample_freq=subsample_freq,
-            colsample_bytree=colsample_bytree,
-            reg_alpha=reg_alpha,
-            reg_lambda=reg_lambda,
-            random_state=random_state,
-            n_jobs=n_jobs,
-            importance_type=importance_type,
-            **kwargs,
-        )
+        super().__init__(min_child_weight=min_child_weight, **kwargs)
 
     def fit(
         self,
