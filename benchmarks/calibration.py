@@ -184,9 +184,9 @@ to it; calibrators are fitted to rows left out in five folds, as ``calibration=`
 What we read in it. An honest score gains next to nothing from a calibrator and can lose
 with 50 positives: there Platt and the closed form are equal, as Johnston et al. (2025,
 Electronics 14(9):1838) report. An over-fitted one, XGBoost at its learning rate of 0.3
-for one, gains a third of the excess from a slope that only labels can tell. "auto" has
-cost at most 1 % of the excess anywhere and takes most of the gain from 200 positives
-on. Isotonic steps need the most positives.
+for one, gains almost a third of the excess from a slope that only labels can tell.
+"auto" has cost at most 1 % of the excess anywhere and takes most of the gain from 200
+positives on. Isotonic steps need the most positives.
 
 """
 

@@ -16,8 +16,6 @@ from xgboost import XGBClassifier
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 
 BOTH_LINKS = pytest.mark.parametrize("link", ["posterior", "logit"])
-# eval_set is the one way that both take; LightGBM 4.7 deprecates it.
-QUIET = pytest.mark.filterwarnings("ignore:The argument 'eval_set'")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +48,12 @@ class Library:
 
     def fit_stopping(self, model: Any, rounds: int, fit: Any, later: Any) -> Any:
         """Fit with early stopping on later rows."""
-        name = "early_stopping_round" if self.name == "lightgbm" else None
-        model.set_params(**{name or "early_stopping_rounds": rounds})
-        silent = {} if self.name == "lightgbm" else {"verbose": False}
+        silent = {}
+        if self.name == "lightgbm":
+            model.set_params(early_stopping_round=rounds)
+        else:
+            model.set_params(early_stopping_rounds=rounds)
+            silent = {"verbose": False}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The argument 'eval_set'")
             return model.fit(*fit, eval_set=[later], **silent)
@@ -73,7 +74,7 @@ class Library:
         frame = xgb.DMatrix(X, enable_categorical=True)
         return booster.predict(frame, output_margin=True), booster.predict(frame)
 
-    def continued(self, model: Any, first: Any) -> dict[str, Any]:
+    def continued(self, first: Any) -> dict[str, Any]:
         """Return the argument of fit that continues a model."""
         return {"init_model" if self.name == "lightgbm" else "xgb_model": first}
 

@@ -185,7 +185,7 @@ def test_gradient_reaches_the_booster_on_the_card():
 
 
 def test_form_has_no_float64():
-    """One double in a formula halves a GPU's speed thirty times over."""
+    """One double in a form makes the whole loop compute in doubles."""
     form = posterior_form(2.0)
     for value in (*form.numerator, *form.denominator, form.scale):
         assert type(value) is np.float32

@@ -42,8 +42,9 @@ def test_defaults_earn_their_place(library):
         )
         y, w = split.y_test, split.test_weight
         precision = max(average_precision_score(y, q) for q in peers)
-        # of 15 or 30 positives, average precision is known to a tenth
-        share = 0.94 if split.y_train.sum() > 30 else 0.85
+        share = 0.95
+        if library == "xgboost":  # by version, and by split where positives are few
+            share = 0.94 if split.y_train.sum() > 30 else 0.85
         assert average_precision_score(y, p) >= share * precision, split.name
         loss = min(log_loss(y, q, sample_weight=w) for q in peers)
         ours = log_loss(y, p, sample_weight=w)

@@ -215,7 +215,7 @@ def test_continued_training(library, link, data, tmp_path):
     booster = first.booster_ if library is LIGHTGBM else first.get_booster()
     booster.save_model(path)
     models = [
-        library.model(link=link).fit(X, y, **library.continued(None, way))
+        library.model(link=link).fit(X, y, **library.continued(way))
         for way in (first, booster, path)
     ]
     raws = [library.raw_score(model, X) for model in models]
@@ -236,7 +236,7 @@ def test_continued_training(library, link, data, tmp_path):
 def test_continuing_a_model_of_the_library(library, data):
     X, y = data
     first = library.parent(n_estimators=30, **library.quiet).fit(X, y)
-    model = library.model().fit(X, y, **library.continued(None, first))
+    model = library.model().fit(X, y, **library.continued(first))
     p = model.predict_proba(X)[:, 1]
     assert p.astype(float).mean() == pytest.approx(y.mean(), rel=1e-6)
     assert log_loss(y, p) < log_loss(y, first.predict_proba(X)[:, 1])
@@ -252,17 +252,11 @@ def test_other_readers_agree(library, data):
     is_lightgbm = library is LIGHTGBM
     booster = model.booster_ if is_lightgbm else model.get_booster()
     read = treelite.frontend.from_lightgbm if is_lightgbm else from_xgboost(treelite)
-    try:
-        tree_model = read(booster)
-    except treelite.TreeliteError as error:  # older than the format of the model
-        pytest.skip(f"treelite {treelite.__version__}: {str(error)[:80]}")
+    tree_model = read(booster)
     said = np.ravel(treelite.gtil.predict(tree_model, X.astype(np.float32)))
     rows = p if not is_lightgbm else model.predict_proba(X.astype(np.float32))[:, 1]
     np.testing.assert_allclose(said, rows, atol=1e-6)
-    try:
-        explainer = shap.TreeExplainer(model)
-    except ValueError as error:  # a list for base_score, of which older ones know not
-        pytest.skip(f"shap {shap.__version__}: {str(error)[:80]}")
+    explainer = shap.TreeExplainer(model)
     values = np.asarray(explainer.shap_values(X[:50]))
     total = explainer.expected_value + values.sum(axis=-1)
     np.testing.assert_allclose(total, library.raw_score(model, X[:50]), atol=1e-4)

@@ -323,7 +323,7 @@ def test_calibration_folds(library, data):
         model.fit(X, later)
     first = library.model().fit(X, y)
     with pytest.raises(ValueError, match=r"with (init|xgb)_model: rows .* calibrate"):
-        model.fit(X, y, **library.continued(None, first))
+        model.fit(X, y, **library.continued(first))
 
 
 @BOTH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import subprocess
 import sys
@@ -225,3 +226,12 @@ def test_without_matplotlib():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "pictures need matplotlib: pip install matplotlib" in run.stderr
+
+
+def test_marks_of_a_calibrated_estimator_are_raw_scores(rows, model):
+    X, _, _ = rows
+    estimator, words = model
+    calibrated = copy.deepcopy(estimator).calibrate(X, words)
+    plain = FocalLossDisplay.from_estimator(estimator, X, words)
+    display = FocalLossDisplay.from_estimator(calibrated, X, words)
+    np.testing.assert_array_equal(display.raw_prediction, plain.raw_prediction)
