@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -50,6 +50,14 @@ OWN_PARAMETERS = (
     "calibration_cv",
 )
 
+RARE_EVENTS: dict[str, Any] = {
+    "learning_rate": 0.1,
+    "n_estimators": 150,
+    "min_child_weight": 0.5,
+    "reg_lambda": 1.0,
+    "colsample_bytree": 0.7,
+}
+
 
 def with_parameters_of(parent: Any) -> Callable[[Any], Any]:
     """Return a decorator of ``__init__`` that lists the parent's parameters in place of
@@ -82,6 +90,28 @@ class FocalClassifierMixin:
     calibration_cv: Any
     loss_: FocalLoss
     calibrator_: Any
+    _rare_event_size: ClassVar[dict[str, int]]
+
+    @classmethod
+    def rare_event_params(cls) -> dict[str, Any]:
+        """Return parameters of the library to start from where positives are few.
+
+        More trees, and smaller ones, than by default. Chosen by the search of
+        benchmarks/starting_point.py; benchmarks/RESULTS.md says what they gain.
+
+        Returns
+        -------
+        parameters : dict
+            For the constructor or ``set_params``.
+
+        Examples
+        --------
+        >>> from focal_gbm import FocalLGBMClassifier
+        >>> start = FocalLGBMClassifier.rare_event_params()
+        >>> FocalLGBMClassifier(**start, verbose=-1).n_estimators
+        150
+        """
+        return {**RARE_EVENTS, **cls._rare_event_size}
 
     def decision_function(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
         """Return the log-odds of the positive class, after the calibrator if any.

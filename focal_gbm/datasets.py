@@ -1,13 +1,16 @@
-"""Card transactions to try things on: an embedded simulator."""
+"""Card transactions to try things on: an embedded simulator, and real ones to fetch."""
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from sklearn.datasets import fetch_openml
+from sklearn.utils import Bunch
 
 from focal_gbm._checks import check_real
 
@@ -151,6 +154,52 @@ def make_transactions(
     payments = _Payments._make(joined)
     order = np.argsort(payments.seconds, kind="stable")
     return _frame(world, payments.taken(order), label_delay * DAY)
+
+
+def fetch_credit_card_fraud(
+    *,
+    return_X_y: bool = False,
+    as_frame: bool = True,
+    data_home: str | PathLike[str] | None = None,
+) -> Any:
+    """Fetch two days of European card transactions from OpenML (data set 1597).
+
+    284,807 transactions of September 2013, 492 of them fraud, published by the machine
+    learning group of the Université libre de Bruxelles [1]_. It is downloaded once and
+    kept in ``data_home``.
+
+    Parameters
+    ----------
+    return_X_y : bool, default=False
+        Return features and labels alone.
+    as_frame : bool, default=True
+        Whether features and labels are pandas objects or arrays.
+    data_home : path or None, default=None
+        Folder of the downloads; None is scikit-learn's.
+
+    Returns
+    -------
+    data : Bunch, or (X, y)
+        ``data`` float64 of shape (284807, n_features), ``target`` int8 with 1 for
+        fraud, ``feature_names`` and ``DESCR``.
+
+    Raises
+    ------
+    OSError
+        If OpenML cannot be reached and the data are not in ``data_home``.
+
+    References
+    ----------
+    .. [1] A. Dal Pozzolo, O. Caelen, R. A. Johnson, G. Bontempi. Calibrating
+       probability with undersampling for unbalanced classification. CIDM 2015.
+    """
+    data = fetch_openml(data_id=1597, data_home=data_home, as_frame=True, parser="auto")
+    X, y = data.data.astype(np.float64), data.target.astype(np.int8)
+    if not as_frame:
+        X, y = X.to_numpy(), y.to_numpy()
+    if return_X_y:
+        return X, y
+    return Bunch(data=X, target=y, feature_names=data.feature_names, DESCR=data.DESCR)
 
 
 def _check_count(value: int, name: str) -> int:

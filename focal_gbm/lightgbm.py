@@ -14,7 +14,7 @@ saved model. This module adds them around the parent's fit:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from lightgbm import Booster, LGBMClassifier
@@ -108,6 +108,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     >>> bool(abs(p.mean() / y.mean() - 1) < 0.01)
     True
     """
+
+    _rare_event_size: ClassVar = {"num_leaves": 12, "min_child_samples": 10}
 
     @with_parameters_of(LGBMClassifier)
     def __init__(

@@ -14,7 +14,7 @@ says. This module adds them around the parent's fit:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -123,6 +123,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     callbacks: Any
     eval_metric: Any
     objective: Any
+
+    _rare_event_size: ClassVar = {"max_depth": 5}
 
     @with_parameters_of(XGBModel)
     def __init__(

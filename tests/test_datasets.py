@@ -7,12 +7,15 @@ import pandas as pd
 import pytest
 from lightgbm import LGBMClassifier
 from sklearn.metrics import roc_auc_score
+from sklearn.utils import Bunch
 
+from focal_gbm import datasets
 from focal_gbm.datasets import (
     DAY,
     SCENARIOS,
     TRANSACTION_FEATURES,
     WINDOWS,
+    fetch_credit_card_fraud,
     make_transactions,
 )
 
@@ -117,3 +120,31 @@ def test_smallest_worlds():
 def test_bad_parameters(kwargs, error, message):
     with pytest.raises(error, match=message):
         make_transactions(**kwargs)
+
+
+@pytest.fixture
+def openml(monkeypatch):
+    """OpenML as it answers: labels are categories of strings."""
+    asked = {}
+
+    def fetch_openml(**kwargs):
+        asked.update(kwargs)
+        X = pd.DataFrame({"V1": [0.5, -1.0, 2.0], "Amount": [10, 20, 30]})
+        y = pd.Series(pd.Categorical(["0", "1", "0"]), name="Class")
+        return Bunch(data=X, target=y, feature_names=list(X), DESCR="cards")
+
+    monkeypatch.setattr(datasets, "fetch_openml", fetch_openml)
+    return asked
+
+
+def test_fetched_labels_are_numbers(openml, tmp_path):
+    bunch = fetch_credit_card_fraud(data_home=tmp_path)
+    assert openml["data_id"] == 1597
+    assert openml["data_home"] == tmp_path
+    assert list(bunch.target) == [0, 1, 0]
+    assert list(bunch.data) == bunch.feature_names == ["V1", "Amount"]
+    assert (bunch.data.dtypes == np.float64).all()
+    X, y = fetch_credit_card_fraud(return_X_y=True, as_frame=False)
+    assert isinstance(X, np.ndarray)
+    assert X.shape == (3, 2)
+    assert y.dtype == np.int8

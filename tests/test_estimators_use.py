@@ -34,6 +34,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from focal_gbm import LogOddsCalibrator, PriorShift
+from focal_gbm._classifier import OWN_PARAMETERS
 from focal_gbm.calibration import METHODS
 
 IS_LIGHTGBM_4_7 = tuple(map(int, lgb.__version__.split(".")[:2])) >= (4, 7)
@@ -215,6 +216,17 @@ def test_fit_changes_no_parameter(library, data):
 
 
 @BOTH
+def test_parameters_for_rare_events_are_the_parents(library, data):
+    X, y = data
+    point = library.estimator.rare_event_params()
+    assert set(point) <= set(library.parent().get_params())
+    assert not set(point) & set(OWN_PARAMETERS)
+    point["n_estimators"] = 3  # what was returned is the caller's
+    assert library.estimator.rare_event_params()["n_estimators"] > 3
+    p = library.model(**point).fit(X, y).predict_proba(X)[:, 1]
+    assert p.mean() == pytest.approx(y.mean(), rel=1e-5)
+
+
 def test_repr_shows_what_was_set(library):
     model = library.estimator(focal_gamma=1.0, max_depth=15)
     name = library.estimator.__name__

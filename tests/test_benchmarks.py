@@ -1,0 +1,172 @@
+"""What the long benchmarks rest on: jobs that may fail, splits, statistics, peers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import time
+
+import contestants
+import data
+import detection
+import numpy as np
+import pandas as pd
+import pytest
+import report
+import runner
+from scipy import stats
+
+from focal_gbm.datasets import TRANSACTION_FEATURES
+
+
+def jobs_of(**works):
+    return [runner.Job({"name": name}, lambda: 3, work) for name, work in works.items()]
+
+
+def run(jobs, path, limit=60.0):
+    runner.run(jobs, path, n_jobs=2, limit=limit, packages=["numpy"])
+    return {record["key"]["name"]: record for record in runner.read(path)}
+
+
+def test_jobs_that_fail_are_results(tmp_path):
+    def fails(_):
+        msg = "no such thing"
+        raise ValueError(msg)
+
+    jobs = jobs_of(
+        fine=lambda loaded: {"value": loaded + 1},
+        fails=fails,
+        dies=lambda _: os._exit(7),
+        hangs=lambda _: time.sleep(600),
+    )
+    records = run(jobs, tmp_path / "results.jsonl", limit=2.0)
+    assert records["fine"]["value"] == 4
+    assert records["fails"]["error"] == "ValueError: no such thing"
+    assert records["dies"]["error"] == "the process died: 7"
+    assert records["hangs"]["error"] == "ended after 2 s"
+
+
+def test_a_run_goes_on_where_it_was(tmp_path):
+    path = tmp_path / "results.jsonl"
+    run(jobs_of(first=lambda _: {"value": 1}), path)
+    again = jobs_of(first=lambda _: {"value": 2}, second=lambda _: {"value": 2})
+    records = run(again, path)
+    assert records["first"]["value"] == 1
+    assert records["second"]["value"] == 2
+    (machine,) = runner.machines(path)
+    assert machine["versions"] == {"numpy": np.__version__}
+
+
+def test_memory_of_a_job_is_its_own(tmp_path):
+    def large(_):
+        return {"sum": float(np.ones(20_000_000).sum())}
+
+    records = run(jobs_of(large=large, small=lambda _: {}), tmp_path / "r.jsonl")
+    assert 150 < records["large"]["peak_mb"] < 250
+    assert records["small"]["peak_mb"] < 50
+
+
+def test_weeks_are_in_the_order_of_time_without_known_cards():
+    split = data.transactions(0)
+    assert split.ordered
+    assert split.overlap == 0.0
+    assert split.day.min() == 21
+    assert split.day.max() == 34
+    assert list(split.X_train) == list(TRANSACTION_FEATURES)
+    ((train, valid),) = detection.folds(split)
+    assert train.max() < valid.min()
+
+
+def test_few_positives_are_never_cut():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(4000, 2)))
+    few, many = np.arange(4000) % 40 == 0, np.arange(4000) % 2 == 0
+    for y, rows in ((few, 2000), (many, 300)):
+        split = data.capped(lambda i, y=y: data.halves("any", X, y, i), 0, 300)
+        assert len(split.X_train) == len(split.y_train) == rows
+        assert len(split.X_test) == 2000
+
+
+def is_here(contestant):
+    """Whether its package is a requirement, or installed."""
+    package = {"CatBoost": "catboost", "YDF": "ydf"}.get(contestant.name.split(",")[0])
+    if contestant.group == contestants.PEERS:
+        return False
+    return package is None or importlib.util.find_spec(package) is not None
+
+
+@pytest.mark.parametrize(
+    "name", [c.name for c in contestants.CONTESTANTS if is_here(c)]
+)
+def test_contestants_train_on_categories(name):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=600), "b": rng.integers(0, 3, 600)})
+    y = (X["a"] + (X["b"] == 1) + rng.normal(size=600) > 2).to_numpy(int)
+    X["b"] = pd.Categorical.from_codes(X["b"], ["x", "y", "z"])
+    split = data.halves(name, X, y, 0)
+    record = detection.judge(contestants.BY_NAME[name], 0, {}, split)
+    assert record["auc"] > 0.75
+    assert 0.3 < record["in_the_large"] < 4
+
+
+@pytest.mark.parametrize(
+    "contestant", [c for c in contestants.CONTESTANTS if c.space], ids=lambda c: c.name
+)
+def test_what_is_tried_first_lies_in_the_space(contestant):
+    fixed = {n: v[0] for n, v in contestant.space.items() if isinstance(v, list)}
+    assert set(contestant.first) <= set(contestant.space)
+    assert set(contestant.space) <= set(contestant.first | fixed)
+    for name, value in contestant.first.items():
+        values = contestant.space[name]
+        if isinstance(values, list):
+            assert value in values
+        else:
+            assert values[0] <= value <= values[1]
+
+
+def results_of(tmp_path, sets, overlap, tuned=True):
+    """Records of two contestants whose differences are ``sets``."""
+    path = tmp_path / "results.jsonl"
+    rows = []
+    for name, differences in sets.items():
+        for repeat, difference in enumerate(differences):
+            for contestant, ap in (("FocalLGBM", 0.5 + difference), ("LightGBM", 0.5)):
+                key = {"what": "judge", "set": name, "contestant": contestant}
+                key |= {"tuned": tuned, "repeat": repeat}
+                sizes = {"rate": 0.1, "n_train": 10, "n_positive": 1, "n_test": 10}
+                record = {"key": key, "ap": ap, "cpu_s": 1.0, **sizes}
+                rows.append({**record, "overlap": overlap})
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return report.Results(path)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 1.0])
+def test_intervals_know_that_repeats_overlap(tmp_path, overlap):
+    sets = {"one": [0.01, 0.02, 0.03, 0.02], "two": [-0.1, 0.1, 0.2, -0.3]}
+    table = results_of(tmp_path, sets, overlap).differences("FocalLGBM", "LightGBM")
+    for name, values in sets.items():
+        t = stats.t.ppf(0.975, 3)
+        half = t * np.std(values, ddof=1) * np.sqrt(1 / 4 + overlap)
+        expected = [np.mean(values), np.mean(values) - half, np.mean(values) + half]
+        np.testing.assert_allclose(table.loc[name], expected, atol=1e-12)
+    mean, low, high = report.over_sets(table["difference"])
+    interval = stats.ttest_1samp(table["difference"], 0).confidence_interval(0.95)
+    np.testing.assert_allclose([low, high], interval)
+    assert mean == pytest.approx(-0.0025)
+
+
+def test_a_fit_that_failed_counts_as_chance(tmp_path):
+    results = results_of(tmp_path, {"one": [0.0]}, 0.0, tuned=False)
+    frame = pd.read_json(results_path := tmp_path / "results.jsonl", lines=True)
+    assert len(frame) == 2
+    lines = results_path.read_text().splitlines()
+    failed = json.loads(lines[0])
+    for name in ("ap", "rate", "n_train", "n_positive", "n_test", "overlap"):
+        del failed[name]
+    failed["error"] = "ValueError: no"
+    results_path.write_text("\n".join([json.dumps(failed), lines[1]]))
+    results = report.Results(results_path)
+    assert results.means("ap", tuned=False).loc["FocalLGBM", "one"] == 0.1
+    assert results.means("auc", tuned=False).loc["FocalLGBM", "one"] == 0.5
+    assert list(report.failures(results)["fits"]) == [1]
