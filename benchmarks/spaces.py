@@ -21,11 +21,12 @@ _BOTH: Space = {
     "min_child_weight": (1e-3, 10.0, "log"),
 }
 _LEAF_WISE: Space = _BOTH | {
+    "max_bin": [255, 1023],
     "num_leaves": _LEAVES,
     "min_child_samples": _LEAF_ROWS,
     "subsample_freq": [1],
 }
-_BY_DEPTH: Space = _BOTH | {"max_depth": _DEPTH}
+_BY_DEPTH: Space = _BOTH | {"max_bin": [256, 1024], "max_depth": _DEPTH}
 _STEP: Space = {"max_delta_step": [0.0, 1.0, 4.0]}
 _FOCAL: Space = {
     "focal_gamma": (0.0, 4.0, ""),
@@ -44,9 +45,11 @@ CATBOOST: Space = {
     "subsample": _ROWS,
     "bootstrap_type": ["Bernoulli"],
     "depth": _DEPTH,
+    "border_count": [254, 1023],
     "weight_power": _WEIGHT,
     "boost_from_average": [True, False],
 }
+# Its histograms have 255 bins at most.
 HIST: Space = {
     "learning_rate": _RATE,
     "max_iter": _TREES,
@@ -66,6 +69,7 @@ _FIRST_LEAF_WISE: Parameters = {
     "subsample": 1.0,
     "weight_power": 0.0,
     "min_child_weight": 1e-3,
+    "max_bin": 255,
     "num_leaves": 31,
     "min_child_samples": 20,
 }
@@ -77,6 +81,7 @@ _FIRST_BY_DEPTH: Parameters = {
     "subsample": 1.0,
     "weight_power": 0.0,
     "min_child_weight": 1.0,
+    "max_bin": 256,
     "max_depth": 6,
 }
 _FIRST_FOCAL: Parameters = {
@@ -105,6 +110,7 @@ FIRST_CATBOOST: Parameters = {
     "rsm": 1.0,
     "subsample": 0.8,
     "depth": 6,
+    "border_count": 254,
     "weight_power": 0.0,
     "boost_from_average": True,
 }

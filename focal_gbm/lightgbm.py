@@ -109,7 +109,11 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     True
     """
 
-    _rare_event_size: ClassVar = {"num_leaves": 12, "min_child_samples": 10}
+    _rare_event_size: ClassVar = {
+        "num_leaves": 12,
+        "min_child_samples": 10,
+        "max_bin": 1023,
+    }
 
     @with_parameters_of(LGBMClassifier)
     def __init__(

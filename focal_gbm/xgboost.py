@@ -124,7 +124,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     eval_metric: Any
     objective: Any
 
-    _rare_event_size: ClassVar = {"max_depth": 5}
+    _rare_event_size: ClassVar = {"max_depth": 5, "max_bin": 1024}
 
     @with_parameters_of(XGBModel)
     def __init__(

@@ -74,8 +74,8 @@ def test_weeks_are_in_the_order_of_time_without_known_cards():
     assert split.day.min() == 21
     assert split.day.max() == 34
     assert list(split.X_train) == list(TRANSACTION_FEATURES)
-    ((train, valid),) = detection.folds(split)
-    assert train.max() < valid.min()
+    for train, valid in detection.folds(split):
+        assert train.max() < valid.min()
 
 
 def test_few_positives_are_never_cut():
