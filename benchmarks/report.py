@@ -6,6 +6,8 @@ python benchmarks/report.py [FILE] [--to DIR]
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,18 @@ MEASURES = {
     "auc": "ROC AUC",
 }
 FAILED = 0.9  # of the best default's average precision; below, a collapse
-PAIRS = {"FocalLGBM": "LightGBM", "FocalXGB": "XGBoost"}
+TUNED_PAIRS = (("FocalLGBM", "LightGBM"), ("FocalXGB", "XGBoost"))
+DEFAULT_PAIRS = (
+    *TUNED_PAIRS,
+    ("FocalLGBM", "LightGBM, protected"),
+    ("FocalXGB", "XGBoost, max_delta_step=1"),
+    ("FocalLGBM, starting point", "FocalLGBM"),
+    ("FocalXGB, starting point", "FocalXGB"),
+    ("FocalLGBM, starting point", "LightGBM, protected, starting point"),
+    ("FocalXGB, starting point", "XGBoost, starting point"),
+    ("FocalLGBM, starting point", "CatBoost"),
+    ("FocalXGB, starting point", "CatBoost"),
+)
 
 
 class Results:
@@ -67,14 +80,16 @@ class Results:
         order = [name for name in BY_NAME if name in table.index]
         return table.reindex(index=order, columns=self.sets)
 
-    def differences(self, ours: str, rival: str, measure: str = "ap") -> pd.DataFrame:
-        """Return ours minus rival, both tuned, with its interval, a row a set.
+    def differences(
+        self, ours: str, rival: str, measure: str = "ap", *, tuned: bool
+    ) -> pd.DataFrame:
+        """Return ours minus rival with its interval, a row a set.
 
         The variance of the mean of k repeats is s^2 (1/k + n_test/n_train) where
         repeats draw the same rows again (Nadeau and Bengio 2003, "Inference for the
         generalization error", eq. 9), s^2 / k where they share none.
         """
-        rows = self.judged[self.judged["tuned"]].set_index("contestant")
+        rows = self.judged[self.judged["tuned"] == tuned].set_index("contestant")
         index = ["set", "repeat"]
         mine, theirs = (
             rows.loc[[name]].set_index(index)[measure] for name in (ours, rival)
@@ -142,31 +157,45 @@ def failures(results: Results) -> pd.DataFrame:
     return table.reset_index()
 
 
-def pairs(results: Results) -> pd.DataFrame:
-    """Return ours against every log-loss rival, both tuned: mean over sets, interval,
-    and the sets won, tied and lost by their own intervals."""
-    tuned = results.judged.loc[results.judged["tuned"], "contestant"].unique()
+def compared(
+    results: Results, pairs: Iterable[tuple[str, str]], measure: str, *, tuned: bool
+) -> pd.DataFrame:
+    """Return ours against rivals: the mean difference over sets, its interval, and the
+    sets won, tied and lost by their own intervals."""
     rows = []
-    for ours in tuned:
-        for rival in tuned:
-            if BY_NAME[ours].group != OURS or BY_NAME[rival].group != LOG_LOSS:
-                continue
-            table = results.differences(ours, rival)
-            mean, low, high = over_sets(table["difference"])
-            won, lost = (table["low"] > 0).sum(), (table["high"] < 0).sum()
-            rows.append(
-                {
-                    "ours": ours,
-                    "rival": rival,
-                    "AP, mean difference": f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]",
-                    "won": won,
-                    "tied": len(table) - won - lost,
-                    "lost": lost,
-                    "worst set": table["difference"].idxmin(),
-                    "there": table["difference"].min(),
-                }
-            )
+    for ours, rival in pairs:
+        table = results.differences(ours, rival, measure, tuned=tuned)
+        mean, low, high = over_sets(table["difference"])
+        won, lost = int((table["low"] > 0).sum()), int((table["high"] < 0).sum())
+        rows.append(
+            {
+                "ours": ours,
+                "rival": rival,
+                "mean difference": f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]",
+                "won": won,
+                "tied": len(table) - won - lost,
+                "lost": lost,
+                "worst set": table["difference"].idxmin(),
+                "there": table["difference"].min(),
+            }
+        )
     return pd.DataFrame(rows)
+
+
+def known_pairs(results: Results) -> list[tuple[str, str]]:
+    """Return the pairs of interest of which both were measured."""
+    known = set(results.judged["contestant"])
+    return [pair for pair in DEFAULT_PAIRS if set(pair) <= known]
+
+
+def tuned_pairs(results: Results) -> list[tuple[str, str]]:
+    """Return each of ours with each log-loss rival, where both were tuned."""
+    tuned = results.judged.loc[results.judged["tuned"], "contestant"].unique()
+    ours, rivals = (
+        [name for name in tuned if BY_NAME[name].group == group]
+        for group in (OURS, LOG_LOSS)
+    )
+    return list(product(ours, rivals))
 
 
 def against_tuned(results: Results) -> pd.Series:
@@ -222,6 +251,16 @@ def text(results: Results) -> str:
         markdown(sizes(results)),
         _DEFAULTS,
         markdown(summary(results, tuned=False)),
+        _PAIRS,
+        *(
+            f"\n{MEASURES[measure]}\n\n"
+            + markdown(
+                compared(results, known_pairs(results), measure, tuned=False),
+                4,
+                index=False,
+            )
+            for measure in ("ap", "recall_01")
+        ),
         "\n### Average precision\n",
         markdown(results.means("ap", tuned=False)),
         "\n### Recall at 0.1 % false positives\n",
@@ -238,7 +277,11 @@ def text(results: Results) -> str:
     if len(results.tuned):
         parts += [
             _TUNED,
-            markdown(pairs(results), 4, index=False),
+            markdown(
+                compared(results, tuned_pairs(results), "ap", tuned=True),
+                4,
+                index=False,
+            ),
             "\n![Differences](differences.png)\n",
             markdown(summary(results, tuned=True)),
             "\n### Average precision\n",
@@ -280,6 +323,14 @@ MB is the largest memory that fitting, predicting and judging took beyond the da
 
 ![Shares](shares.png)
 """
+_PAIRS = """
+### Ours minus rival, at defaults
+
+The interval of the mean is Student's over sets; a set is won or lost where its own
+interval, corrected for the overlap of repeats (Nadeau and Bengio 2003), leaves out 0.
+"Protected" is `boost_from_average=False, min_child_weight=1`, "starting point" is
+`rare_event_params()`: against a rival with the same, what is left is the loss.
+"""
 _PROBABILITIES = """
 ## Probabilities
 
@@ -291,10 +342,10 @@ defaults; 1 is right.
 _TUNED = """
 ## Everything tuned
 
-Ours minus rival in average precision. The interval of the mean is Student's over sets;
-a set is won or lost where its own interval, corrected for the overlap of repeats
-(Nadeau and Bengio 2003), leaves out zero. Nothing is corrected for the number of
-comparisons, which favours finding losses as well as gains.
+Ours minus rival in average precision, intervals as above. Nothing is corrected for the
+number of comparisons, which favours finding losses as well as gains. Parameters come
+from the first repeat; on sets that are halved at random they have seen half of the rows
+that later repeats judge by, for every contestant alike.
 """
 _AGAINST = """
 ## Defaults against the best tuned
@@ -318,8 +369,8 @@ def main() -> None:
     )
     if len(results.tuned):
         tables = {
-            f"{ours} minus {rival}": results.differences(ours, rival)
-            for ours, rival in PAIRS.items()
+            f"{ours} minus {rival}": results.differences(ours, rival, tuned=True)
+            for ours, rival in TUNED_PAIRS
         }
         draw_differences(tables, arguments.to / "differences.png")
     target = arguments.to / "RESULTS.md"

@@ -15,7 +15,10 @@ import pandas as pd
 import pytest
 import report
 import runner
+import starting_point
+import study
 from scipy import stats
+from scipy.special import logit
 
 from focal_gbm.datasets import TRANSACTION_FEATURES
 
@@ -144,7 +147,8 @@ def results_of(tmp_path, sets, overlap, tuned=True):
 @pytest.mark.parametrize("overlap", [0.0, 1.0])
 def test_intervals_know_that_repeats_overlap(tmp_path, overlap):
     sets = {"one": [0.01, 0.02, 0.03, 0.02], "two": [-0.1, 0.1, 0.2, -0.3]}
-    table = results_of(tmp_path, sets, overlap).differences("FocalLGBM", "LightGBM")
+    results = results_of(tmp_path, sets, overlap)
+    table = results.differences("FocalLGBM", "LightGBM", tuned=True)
     for name, values in sets.items():
         t = stats.t.ppf(0.975, 3)
         half = t * np.std(values, ddof=1) * np.sqrt(1 / 4 + overlap)
@@ -154,6 +158,12 @@ def test_intervals_know_that_repeats_overlap(tmp_path, overlap):
     interval = stats.ttest_1samp(table["difference"], 0).confidence_interval(0.95)
     np.testing.assert_allclose([low, high], interval)
     assert mean == pytest.approx(-0.0025)
+    pairs = report.tuned_pairs(results)
+    (row,) = report.compared(results, pairs, "ap", tuned=True).to_dict("records")
+    assert (row["won"], row["tied"], row["lost"]) == ((1, 1, 0), (0, 2, 0))[
+        int(overlap)
+    ]
+    assert row["worst set"] == "two"
 
 
 def test_a_fit_that_failed_counts_as_chance(tmp_path):
@@ -170,3 +180,44 @@ def test_a_fit_that_failed_counts_as_chance(tmp_path):
     assert results.means("ap", tuned=False).loc["FocalLGBM", "one"] == 0.1
     assert results.means("auc", tuned=False).loc["FocalLGBM", "one"] == 0.5
     assert list(report.failures(results)["fits"]) == [1]
+
+
+def test_a_choice_is_judged_where_it_was_not_made():
+    shares = pd.DataFrame(
+        {"one": [1.0, 0.2, 0.9], "two": [0.1, 1.0, 0.8], "three": [0.4, 0.9, 1.0]}
+    )
+    left_out = starting_point.left_out(shares)
+    assert left_out.to_dict() == {"one": 0.2, "two": 0.8, "three": 1.0}
+
+
+def test_settings_of_both_libraries_are_the_same_but_for_size():
+    for number in (0, starting_point.CHOSEN, 1008):
+        lightgbm, xgboost = (
+            starting_point.setting(library, number)[1]
+            for library in ("lightgbm", "xgboost")
+        )
+        assert set(lightgbm) ^ set(xgboost) == {
+            "num_leaves",
+            "min_child_samples",
+            "max_depth",
+        }
+        for name in set(lightgbm) & set(xgboost):
+            assert lightgbm[name] == xgboost[name]
+
+
+@pytest.mark.parametrize("library", study.ESTIMATORS)
+def test_policies_agree_at_gamma_0_and_with_the_estimator(library):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 3))
+    y = (X[:, 0] + rng.normal(size=3000) > 2).astype(int)
+
+    def p_of(**setting):
+        return study.model(library, setting).fit(X, y).predict_proba(X)[:, 1]
+
+    log_loss = p_of(policy="posterior, expected", gamma=0.0)
+    for hessian in ("expected", "exact"):
+        p = p_of(policy=f"logit, {hessian}", gamma=0.0)
+        np.testing.assert_allclose(p, log_loss, rtol=1e-3)
+    bare, whole = p_of(policy="posterior, expected", gamma=2.0), p_of(gamma=2.0)
+    shift = np.ptp(logit(bare) - logit(whole))  # but for the closing constant
+    assert shift < 1e-3
