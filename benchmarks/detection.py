@@ -8,9 +8,9 @@ The first command trains every contestant on every set and writes results as JSO
 to benchmarks/results/detection.jsonl; stopped and started again it goes on where it
 was. The second makes benchmarks/RESULTS.md of them, with pictures.
 
-- Tuning: once a set, on the training rows of the first repeat, by Optuna: the same
-  number of trials, the same three folds, average precision. Where rows are in the order
-  of time a fold trains on what came before.
+- Tuning: in every repeat, on its training rows alone, by Optuna: the same number of
+  trials, the same three folds, average precision. Where rows are in the order of time a
+  fold trains on what came before.
 - Judging: five repeats a set. Weeks of transactions keep their order and share no row;
   other sets are halved at random, so their repeats overlap.
 - Training rows are capped at 50,000 a set, but for weeks and for sets with fewer than
@@ -29,6 +29,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def folds(split: Split) -> list[tuple[np.ndarray, np.ndarray]]:
     return list(cv.split(split.X_train, split.y_train))
 
 
-def tune(contestant: Contestant, n_trials: int, split: Split) -> Parameters:
+def tune(contestant: Contestant, n_trials: int, seed: int, split: Split) -> Parameters:
     """Search for the parameters of highest average precision."""
     import optuna
 
@@ -129,14 +130,14 @@ def tune(contestant: Contestant, n_trials: int, split: Split) -> Parameters:
         parameters = draw(contestant.space or {}, trial)
         values = []
         for train, valid in parts:
-            model = contestant.model(y[train], 0, **parameters)
+            model = contestant.model(y[train], seed, **parameters)
             model.fit(X.iloc[train], y[train])
             p = model.predict_proba(X.iloc[valid])[:, 1]
             values.append(average_precision_score(y[valid], p))
         return float(np.mean(values))
 
     study = optuna.create_study(
-        direction="maximize", sampler=optuna.samplers.TPESampler(seed=0)
+        direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed)
     )
     study.enqueue_trial(contestant.first)
     study.optimize(score, n_trials=n_trials)
@@ -191,45 +192,38 @@ def measures(split: Split, p: np.ndarray) -> dict[str, float]:
 
 
 def tuning_jobs(
-    loads: dict[str, Load], names: Iterable[str], n_trials: int
+    loads: dict[str, Load], names: Iterable[str], n_repeats: int, n_trials: int
 ) -> Iterator[runner.Job]:
-    """Yield the search of each tuned contestant on each set."""
-    for set_name, load in loads.items():
+    """Yield the search of each tuned contestant on each set and repeat."""
+    for repeat, (set_name, load) in product(range(n_repeats), loads.items()):
+        get = partial(data.capped, load, repeat, MOST_ROWS)
         for name in names:
             if (contestant := BY_NAME[name]).space:
                 key = {"what": "tune", "set": set_name, "contestant": name}
-                yield runner.Job(
-                    key,
-                    partial(data.capped, load, 0, MOST_ROWS),
-                    partial(tune, contestant, n_trials),
-                )
+                work = partial(tune, contestant, n_trials, repeat)
+                yield runner.Job({**key, "repeat": repeat}, get, work)
 
 
 def judging_jobs(
     loads: dict[str, Load], names: Iterable[str], n_repeats: int, file: Path
 ) -> Iterator[runner.Job]:
     """Yield the fits at defaults and, where a search ended well, the tuned ones."""
+    searches = [r for r in runner.read(file) if r["key"]["what"] == "tune"]
     found = {
-        (record["key"]["set"], record["key"]["contestant"]): record["parameters"]
-        for record in runner.read(file)
-        if record["key"]["what"] == "tune" and "parameters" in record
+        (key["set"], key["contestant"], key["repeat"]): record["parameters"]
+        for record in searches
+        if "parameters" in record and (key := record["key"])
     }
-    for set_name, load in loads.items():
-        for repeat in range(n_repeats):
-            get = partial(data.capped, load, repeat, MOST_ROWS)
-            for name in names:
-                key = {
-                    "what": "judge",
-                    "set": set_name,
-                    "contestant": name,
-                    "tuned": False,
-                    "repeat": repeat,
-                }
-                work = partial(judge, BY_NAME[name], repeat)
-                yield runner.Job(key, get, partial(work, {}))
-                if (set_name, name) in found:
-                    tuned = partial(work, found[set_name, name])
-                    yield runner.Job({**key, "tuned": True}, get, tuned)
+    for repeat, (set_name, load) in product(range(n_repeats), loads.items()):
+        get = partial(data.capped, load, repeat, MOST_ROWS)
+        for name in names:
+            key = {"what": "judge", "set": set_name, "contestant": name}
+            work = partial(judge, BY_NAME[name], repeat)
+            default = {**key, "tuned": False, "repeat": repeat}
+            yield runner.Job(default, get, partial(work, {}))
+            if tuned := found.get((set_name, name, repeat)):
+                best = {**key, "tuned": True, "repeat": repeat}
+                yield runner.Job(best, get, partial(work, tuned))
 
 
 def warm_up() -> None:
@@ -260,7 +254,7 @@ def main() -> None:
     warm_up()
     options = {"n_jobs": arguments.jobs, "limit": LIMIT, "packages": PACKAGES}
     for jobs in (
-        tuning_jobs(loads, names, trials),
+        tuning_jobs(loads, names, repeats, trials),
         judging_jobs(loads, names, repeats, file),
     ):
         runner.run(list(jobs), file, **options)

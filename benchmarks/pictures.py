@@ -30,7 +30,7 @@ def _draw_dots(
     table: pd.DataFrame, path: Path, label: str, *, log: bool = False
 ) -> None:
     names = list(table.index)[::-1]
-    figure = Figure(figsize=(8, 0.28 * len(names) + 1), layout="constrained")
+    figure = Figure(figsize=(8, 0.28 * len(names) + 1.2), layout="constrained")
     axes = figure.subplots()
     for place, name in enumerate(names):
         values = table.loc[name].dropna()
@@ -51,7 +51,9 @@ def _draw_dots(
 def _add_legend(axes: Any) -> None:
     for group, colour in COLOURS.items():
         axes.plot([], [], "o", color=colour, label=group)
-    axes.legend(loc="lower left", fontsize="small")
+    axes.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(COLOURS), frameon=False
+    )
 
 
 def draw_differences(tables: dict[str, pd.DataFrame], path: Path) -> None:

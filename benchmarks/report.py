@@ -206,8 +206,8 @@ def against_tuned(results: Results) -> pd.Series:
 
 
 def searches(results: Results) -> pd.DataFrame:
-    """Return what tuning cost and gained on its folds, mean over sets."""
-    columns = {"cpu_s": "seconds a set", "first": "first", "validation": "best"}
+    """Return what tuning cost and gained on its folds, mean over sets and repeats."""
+    columns = {"cpu_s": "seconds a search", "first": "first", "validation": "best"}
     table = results.tuned.groupby("contestant", sort=False)[list(columns)].mean()
     return table.rename(columns=columns)
 
@@ -306,9 +306,9 @@ sets took {cost:.1f} core-hours.
 {machines}
 
 What was capped: {rows:,} rows to train on, but for the weeks of transactions and for
-sets with fewer than 500 positives, which are whole; {trials} trials a search, once a
-set; {repeats} repeats; one thread a fit; times are of the processor. Repeats of
-`transactions` and `handbook` are other weeks, in the order of time with a week of
+sets with fewer than 500 positives, which are whole; {trials} trials a search, one in
+every repeat; {repeats} repeats; one thread a fit; times are of the processor. Repeats
+of `transactions` and `handbook` are other weeks, in the order of time with a week of
 labels missing, known compromised cards removed; they share no row. All other sets are
 halved at random again and again.
 """
@@ -342,10 +342,9 @@ defaults; 1 is right.
 _TUNED = """
 ## Everything tuned
 
-Ours minus rival in average precision, intervals as above. Nothing is corrected for the
-number of comparisons, which favours finding losses as well as gains. Parameters come
-from the first repeat; on sets that are halved at random they have seen half of the rows
-that later repeats judge by, for every contestant alike.
+Every contestant is tuned anew in every repeat, on its training rows alone, for average
+precision. Ours minus rival in average precision, intervals as above. Nothing is
+corrected for the number of comparisons, which favours finding losses as well as gains.
 """
 _AGAINST = """
 ## Defaults against the best tuned

@@ -244,6 +244,11 @@ Round one judged {n} random settings a library on one split of each set; the tab
 the best {second} of them, and what the libraries and our estimators have by default, on
 three splits. "cards n" and "blobs n" are simulated with n positives to train on. The
 choice has to serve both libraries; "around" says what one change to it does.
+
+`rare_event_params()` is that choice without the parameters of the loss, whose changes
+make no difference here, and with 1024 bins, whose do: where positives lie within one of
+256 bins of as many rows each (smtp: 15 of 47,578 rows), no split can find them. The
+libraries' own losses gain as much by it.
 """
 
 
