@@ -321,6 +321,10 @@ collapse is a set with average precision below 0.9 of the best. A fit that faile
 as a model that ranks at random. The budget is as many alerts as positives are expected.
 MB is the largest memory that fitting, predicting and judging took beyond the data.
 
+smtp has 15 positives in 47,578 rows to train on, and a histogram of 256 bins has 186 of
+these rows in a bin: where they share one with others, no loss can tell them apart. YDF
+takes exact thresholds, the starting points 1024 bins.
+
 ![Shares](shares.png)
 """
 _PAIRS = """

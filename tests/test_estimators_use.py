@@ -227,6 +227,7 @@ def test_parameters_for_rare_events_are_the_parents(library, data):
     assert p.mean() == pytest.approx(y.mean(), rel=1e-5)
 
 
+@BOTH
 def test_repr_shows_what_was_set(library):
     model = library.estimator(focal_gamma=1.0, max_depth=15)
     name = library.estimator.__name__
