@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from contestants import BY_NAME, LOG_LOSS, OURS, PEERS
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 COLOURS = {LOG_LOSS: "tab:gray", OURS: "tab:blue", PEERS: "tab:orange"}
 
@@ -70,5 +71,6 @@ def draw_differences(tables: dict[str, pd.DataFrame], path: Path) -> None:
         axes.set_yticks(places, table.index)
         axes.set_title(f"{title}, tuned", fontsize="medium")
         axes.set_xlabel("average precision, 95 % interval")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(axis="x", alpha=0.3)
     figure.savefig(path, dpi=110)

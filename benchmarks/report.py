@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import runner
 from contestants import BY_NAME, LOG_LOSS, OURS
-from detection import FILE, MOST_ROWS, REPEATS, TRIALS
+from detection import FILE, MOST_ROWS, TRIALS
 from pictures import draw_differences, draw_probabilities, draw_shares
 from scipy import stats
 from scipy.special import entr
@@ -244,7 +244,8 @@ def text(results: Results) -> str:
             fits=len(results.judged),
             sets=len(results.sets),
             rows=MOST_ROWS,
-            repeats=REPEATS,
+            repeats=results.judged["repeat"].nunique(),
+            searched=results.tuned["repeat"].nunique() if len(results.tuned) else 0,
             trials=TRIALS,
             machines=machines,
         ),
@@ -306,11 +307,11 @@ sets took {cost:.1f} core-hours.
 {machines}
 
 What was capped: {rows:,} rows to train on, but for the weeks of transactions and for
-sets with fewer than 500 positives, which are whole; {trials} trials a search, one in
-every repeat; {repeats} repeats; one thread a fit; times are of the processor. Repeats
-of `transactions` and `handbook` are other weeks, in the order of time with a week of
-labels missing, known compromised cards removed; they share no row. All other sets are
-halved at random again and again.
+sets with fewer than 500 positives, which are whole; {repeats} repeats, {searched} of
+them with searches of {trials} trials; one thread a fit; times are of the processor.
+Repeats of `transactions` and `handbook` are other weeks, in the order of time with a
+week of labels missing, known compromised cards removed; they share no row. All other
+sets are halved at random again and again.
 """
 _DEFAULTS = """
 ## Everything at its defaults
