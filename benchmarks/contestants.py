@@ -46,22 +46,22 @@ class Contestant:
         return self.make(seed, **parameters)
 
 
-def _lightgbm(kind: type) -> Callable[..., Any]:
+def _boosted(kind: type, **quiet: Any) -> Callable[..., Any]:
     def make(seed: int, weight: float = 1.0, **parameters: Any) -> Any:
         if weight != 1.0:
             parameters["scale_pos_weight"] = weight
-        return kind(n_jobs=1, verbose=-1, random_state=seed, **parameters)
+        return kind(n_jobs=1, random_state=seed, **quiet, **parameters)
 
     return make
 
 
-def _xgboost(kind: type) -> Callable[..., Any]:
-    def make(seed: int, weight: float = 1.0, **parameters: Any) -> Any:
-        if weight != 1.0:
-            parameters["scale_pos_weight"] = weight
-        return kind(n_jobs=1, enable_categorical=True, random_state=seed, **parameters)
-
-    return make
+_lgbm, _focal_lgbm = (
+    _boosted(kind, verbose=-1) for kind in (LGBMClassifier, FocalLGBMClassifier)
+)
+_xgb, _focal_xgb = (
+    _boosted(kind, enable_categorical=True)
+    for kind in (XGBClassifier, FocalXGBClassifier)
+)
 
 
 def _hist(seed: int, weight: float = 1.0, **parameters: Any) -> Any:
@@ -178,9 +178,9 @@ def _gbdt_cbl(library: str) -> Callable[[int], Any]:
 
 def _recipe(library: str, seed: int, objective: Callable[..., Any]) -> _Margin:
     if library == "LightGBM":
-        make, margin = _lightgbm(LGBMClassifier), "raw_score"
+        make, margin = _lgbm, "raw_score"
     else:
-        make, margin = _xgboost(XGBClassifier), "output_margin"
+        make, margin = _xgb, "output_margin"
     return _Margin(make(seed, objective=objective), margin)
 
 
@@ -203,12 +203,8 @@ class _ImbalanceXGBoost:
 
 
 PROTECTED = {"boost_from_average": False, "min_child_weight": 1.0}
-_STARTING_POINT = {
-    kind: kind.rare_event_params() for kind in (FocalLGBMClassifier, FocalXGBClassifier)
-}
-
-_lgbm, _focal_lgbm = _lightgbm(LGBMClassifier), _lightgbm(FocalLGBMClassifier)
-_xgb, _focal_xgb = _xgboost(XGBClassifier), _xgboost(FocalXGBClassifier)
+_LGBM_POINT = FocalLGBMClassifier.rare_event_params()
+_XGB_POINT = FocalXGBClassifier.rare_event_params()
 LOG_LOSS, OURS, PEERS = "log-loss", "focal_gbm", "peer"
 
 CONTESTANTS = (
@@ -232,7 +228,7 @@ CONTESTANTS = (
         "LightGBM, protected, starting point",
         LOG_LOSS,
         _lgbm,
-        PROTECTED | _STARTING_POINT[FocalLGBMClassifier],
+        PROTECTED | _LGBM_POINT,
     ),
     Contestant(
         "XGBoost",
@@ -243,9 +239,7 @@ CONTESTANTS = (
     ),
     Contestant("XGBoost, balanced", LOG_LOSS, _xgb, {"weight_power": 1.0}),
     Contestant("XGBoost, max_delta_step=1", LOG_LOSS, _xgb, {"max_delta_step": 1.0}),
-    Contestant(
-        "XGBoost, starting point", LOG_LOSS, _xgb, _STARTING_POINT[FocalXGBClassifier]
-    ),
+    Contestant("XGBoost, starting point", LOG_LOSS, _xgb, _XGB_POINT),
     Contestant(
         "CatBoost",
         LOG_LOSS,
@@ -275,7 +269,7 @@ CONTESTANTS = (
         "FocalLGBM, starting point",
         OURS,
         _focal_lgbm,
-        _STARTING_POINT[FocalLGBMClassifier],
+        _LGBM_POINT,
     ),
     Contestant(
         "FocalXGB",
@@ -288,7 +282,7 @@ CONTESTANTS = (
         "FocalXGB, starting point",
         OURS,
         _focal_xgb,
-        _STARTING_POINT[FocalXGBClassifier],
+        _XGB_POINT,
     ),
     Contestant(
         "CatBoost Focal",

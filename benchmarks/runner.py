@@ -66,6 +66,15 @@ def machines(path: Path) -> list[Record]:
     return [line for line in lines if "machine" in line]
 
 
+def described(path: Path) -> str:
+    """Return what the runs of a file ran on, as a list in Markdown."""
+    return "\n".join(
+        f"- {m['machine']}, {m['cores']} cores, {m['system']}, Python {m['python']}: "
+        + ", ".join(f"{name} {version}" for name, version in m["versions"].items())
+        for m in machines(path)
+    )
+
+
 def done(path: Path) -> set[str]:
     """Return the names of the jobs that have their line."""
     return {_name_of(record["key"]) for record in read(path)}

@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from sklearn.datasets import fetch_openml
-from sklearn.utils import Bunch
 
 from focal_gbm._checks import check_real
 
@@ -193,6 +191,10 @@ def fetch_credit_card_fraud(
     .. [1] A. Dal Pozzolo, O. Caelen, R. A. Johnson, G. Bontempi. Calibrating
        probability with undersampling for unbalanced classification. CIDM 2015.
     """
+    # Half a second that the simulator does without.
+    from sklearn.datasets import fetch_openml
+    from sklearn.utils import Bunch
+
     data = fetch_openml(data_id=1597, data_home=data_home, as_frame=True, parser="auto")
     X, y = data.data.astype(np.float64), data.target.astype(np.int8)
     if not as_frame:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.datasets
 from lightgbm import LGBMClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.utils import Bunch
 
-from focal_gbm import datasets
 from focal_gbm.datasets import (
     DAY,
     SCENARIOS,
@@ -133,7 +133,7 @@ def openml(monkeypatch):
         y = pd.Series(pd.Categorical(["0", "1", "0"]), name="Class")
         return Bunch(data=X, target=y, feature_names=list(X), DESCR="cards")
 
-    monkeypatch.setattr(datasets, "fetch_openml", fetch_openml)
+    monkeypatch.setattr(sklearn.datasets, "fetch_openml", fetch_openml)
     return asked
 
 
