@@ -51,7 +51,7 @@ def _view(matrix: Any, field: str) -> Float32Array:
     By the C interface, since ``get_label`` and ``get_weight`` copy it, and to a CuPy
     array where it lies on a GPU.
     """
-    library = _c_interface()
+    library = c_interface("xgboost.core")
     if library is None:
         return np.asarray(in_host_memory(matrix.get_float_info(field)), np.float32)
     length = ctypes.c_uint64()
@@ -67,13 +67,10 @@ def _view(matrix: Any, field: str) -> Float32Array:
     return np.ctypeslib.as_array(values, (length.value,))
 
 
-def _c_interface() -> Any:
-    """Return XGBoost's library, whose functions are documented; its name is private."""
-    try:
-        from xgboost.core import _LIB
-    except ImportError:
-        return None
-    return _LIB
+def c_interface(module: str) -> Any:
+    """Return the library behind a booster's module, None where that is not loaded: its
+    functions are documented, its name is private."""
+    return getattr(sys.modules.get(module), "_LIB", None)
 
 
 def as_scores(raw: Any) -> NDArray[Any]:

@@ -52,6 +52,16 @@ def check_alpha(value: Any, name: str = "alpha") -> float | None:
     return check_real(value, name, low=0.0, high=1.0, open_ends=True)
 
 
+def check_n_jobs(value: Any) -> int:
+    """Return a number of threads, -1 standing for all."""
+    if value != -1:
+        check_real(value, "n_jobs", low=1)
+    if value != int(value):
+        msg = f"n_jobs must be a whole number, got {value!r}"
+        raise ValueError(msg)
+    return int(value)
+
+
 def check_option(value: Any, name: str, options: Collection[str]) -> str:
     """Return ``value`` if it is one of ``options``."""
     if not isinstance(value, str) or value not in options:

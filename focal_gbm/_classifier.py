@@ -241,12 +241,13 @@ class FocalClassifierMixin:
         start: float | None = None,
         begins_at_zero: bool = False,
         device: str = "cpu",
+        n_jobs: int | None = None,
     ) -> Training:
         """Check everything and return what the fit needs.
 
         ``start`` is the raw score to begin from, None for the one of the parameter;
-        ``begins_at_zero`` says that the booster takes it for 0; ``device`` is where
-        the derivatives are computed.
+        ``begins_at_zero`` says that the booster takes it for 0; ``device`` and
+        ``n_jobs`` say where the derivatives are computed, and by how many threads.
         """
         gamma = check_gamma(self.focal_gamma, "focal_gamma")
         alpha = check_alpha(self.focal_alpha, "focal_alpha")
@@ -290,6 +291,7 @@ class FocalClassifierMixin:
             classes=classes,
             threshold=threshold,
             device=device,
+            n_jobs=n_jobs if n_jobs and n_jobs > 0 else -1,
         )
         training.objective([0.0], [0.0])  # what the objective refuses, it refuses now
         return training

@@ -23,6 +23,7 @@ from focal_gbm._formula import (
     omega,
     raw_score,
 )
+from focal_gbm._threads import claim, on_threads
 
 NAN_SCORE, BAD_LABEL, BAD_WEIGHT = 1, 2, 4
 _NAN, _LABEL, _WEIGHT = np.int32(NAN_SCORE), np.int32(BAD_LABEL), np.int32(BAD_WEIGHT)
@@ -31,6 +32,8 @@ _NONE = np.int32(0)
 # Rows converted at a time: small enough to stay in the first-level cache, and a
 # loop of its own because a mixed-width loop is vectorised for the wider type.
 _BLOCK = 2048
+# Rows that a thread takes at a time.
+CHUNK = 8 * _BLOCK
 
 
 def _compiled(**options: Any) -> Any:
@@ -78,23 +81,60 @@ def _fill_block(form, y, weight, weights, shift, gradient, hessian):
     return flags
 
 
-@_compiled(**ROW_OPTIONS)
-def fill_derivatives(form, raw, y, weight, weights, shift, gradient, hessian):
-    """Write the weighted derivatives of each row and return the flags seen.
-
-    The dtype of ``gradient`` is the arithmetic's; ``weights`` are those of class
-    0 and 1. The scores pass through ``gradient``, which saves a buffer.
-    """
+@njit(**ROW_OPTIONS)
+def _fill_rows(form, raw, y, weight, weights, shift, gradient, hessian, first, last):
     flags = _NONE
-    n = gradient.shape[0]
-    for start in range(0, n, _BLOCK):
-        stop = min(start + _BLOCK, n)
+    for start in range(first, last, _BLOCK):
+        stop = min(start + _BLOCK, last)
         block = gradient[start:stop]
         _convert(raw[start:stop], block)
         sample = None if weight is None else weight[start:stop]
         flags = flags | _fill_block(
             form, y[start:stop], sample, weights, shift, block, hessian[start:stop]
         )
+    return flags
+
+
+@njit(**ROW_OPTIONS)
+def _fill_chunks(
+    form, raw, y, weight, weights, shift, gradient, hessian, counter, seen
+):
+    n = gradient.shape[0]
+    while True:
+        chunk = claim(counter)
+        first = chunk * CHUNK
+        if first >= n:
+            break
+        last = min(first + CHUNK, n)
+        seen[chunk] = _fill_rows(
+            form, raw, y, weight, weights, shift, gradient, hessian, first, last
+        )
+
+
+@_compiled(nogil=True, **ROW_OPTIONS)
+def fill_derivatives(
+    form, raw, y, weight, weights, shift, gradient, hessian, runtime, n_threads
+):
+    """Write the weighted derivatives of each row and return the flags seen.
+
+    The dtype of ``gradient`` is the arithmetic's; ``weights`` are those of class
+    0 and 1. The scores pass through ``gradient``, which saves a buffer. With
+    ``n_threads`` above 1 the rows are shared out to those of ``runtime``.
+    """
+    n = gradient.shape[0]
+    if n_threads == 1:
+        return _fill_rows(form, raw, y, weight, weights, shift, gradient, hessian, 0, n)
+    counter = np.zeros(1, np.int64)
+    seen = np.zeros((n + CHUNK - 1) // CHUNK, np.int32)
+    on_threads(
+        runtime,
+        n_threads,
+        _fill_chunks,
+        (form, raw, y, weight, weights, shift, gradient, hessian, counter, seen),
+    )
+    flags = _NONE
+    for i in range(seen.shape[0]):
+        flags = flags | seen[i]
     return flags
 
 

@@ -193,14 +193,14 @@ class Closing:
         self._constant = self._training.closing_constant(raw)
         return "closing constant", self._constant, False
 
-    def constant(self, booster: Booster, num_threads: int) -> float:
+    def constant(self, booster: Booster) -> float:
         """Return the constant for the trees that predictions will use."""
         ran_through = self._iteration > 0
         if ran_through and booster.best_iteration in (-1, 0, self._iteration):
             return self._constant
         training = self._training
         raw = booster.predict(
-            _as_parent_reads(training.X), raw_score=True, num_threads=num_threads
+            _as_parent_reads(training.X), raw_score=True, num_threads=training.n_jobs
         )
         if training.init_score is not None:
             raw = raw + training.init_score
@@ -230,10 +230,10 @@ class Progress(ProgressBar):
         )
 
 
-def complete(booster: Booster, training: Training, num_threads: int) -> None:
+def complete(booster: Booster, training: Training) -> None:
     """Put the start and the closing constant into a trained booster and make it say
     what its raw scores are, in place: a fresh one would lose the best iteration."""
-    constant = training.closing.constant(booster, num_threads)
+    constant = training.closing.constant(booster)
     says_log_odds = training.loss.link == "posterior"
     model = booster.model_to_string(num_iteration=-1)
     booster.model_from_string(

@@ -38,6 +38,7 @@ class Training:
     classes: NDArray[Any]
     threshold: float
     device: str = "cpu"
+    n_jobs: int = 1
     init_score: Float64Array | None = None
     closing: Any = None
     native_metrics: list[str] = field(default_factory=list)
@@ -63,6 +64,7 @@ class Training:
             scale=self.scale,
             offset=self.offset,
             device=self.device,
+            n_jobs=self.n_jobs,
         )
 
     def metric(self, metric: str, name: str | None) -> FocalMetric:

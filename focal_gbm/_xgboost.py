@@ -197,12 +197,18 @@ def device_of(parameters: Mapping[str, Any]) -> str:
     return device if device.startswith(("cuda", "gpu")) else "cpu"
 
 
-class OnRows:
-    """The objective, called on the training rows as ``xgboost.train`` would call it.
+def objective(training: Training) -> Any:
+    """Return what XGBoost has to train with: its own objective where the loss is
+    log-loss, which then costs no copy of scores or derivatives."""
+    loss = training.loss
+    if loss.gamma == 0 and loss.alpha is None and training.scale == 1:
+        return OBJECTIVES[loss.link]
+    return OnRows(training)
 
-    The parent's fit copies labels and weights out of the matrix for every call; they
-    stay the same, and the objective knows where they are.
-    """
+
+class OnRows:
+    """The objective, called on the training rows as ``xgboost.train`` would call it:
+    the parent's fit copies labels and weights out of the matrix for every call."""
 
     def __init__(self, training: Training) -> None:
         self._training = training

@@ -210,6 +210,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         start, score_by_row = _lightgbm.start_of(
             self.link, init_score, eval_init_score, init_model, bool(eval_sets)
         )
+        n_jobs = self._process_n_jobs(_lightgbm.given(parameters, "num_threads"))
         training = self._prepare(
             X,
             y,
@@ -219,6 +220,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             is_unbalance=_lightgbm.given(parameters, "is_unbalance", False),
             start=start,
             begins_at_zero=True,
+            n_jobs=n_jobs,
         )
         if init_score is not None:
             check_vector(init_score, "init_score", np.float64, len(training.y))
@@ -352,7 +354,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     def _Booster(self, booster: Booster | None) -> None:
         training: Training | None = self.__dict__.get("_training")
         if booster is not None and training is not None:
-            _lightgbm.complete(booster, training, self._process_n_jobs(self.n_jobs))
+            _lightgbm.complete(booster, training)
             self.loss_ = training.loss
             self.threshold_ = training.threshold
         self.__dict__["_Booster"] = booster

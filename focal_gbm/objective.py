@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from focal_gbm import _kernels, metrics
+from focal_gbm import _kernels, _threads, metrics
 from focal_gbm._calls import (
     Kept,
     arguments,
     as_scores,
+    c_interface,
     explain,
     is_data_set,
 )
@@ -29,6 +30,7 @@ from focal_gbm._checks import (
     check_alpha,
     check_gamma,
     check_labels,
+    check_n_jobs,
     check_option,
     check_positive,
     check_real,
@@ -41,6 +43,11 @@ from focal_gbm.loss import LINKS, FocalLoss
 
 HESSIANS = ("expected", "exact", "clipped")
 _DEVICES = r"cpu|(cuda|gpu)(:\d+)?"  # as XGBoost spells them
+# Where the threads are, known by the dtype of the scores that a booster hands over.
+_LIBRARIES = {
+    np.dtype(np.float64): "lightgbm.basic",
+    np.dtype(np.float32): "xgboost.core",
+}
 _CLASSIC_FORMS = {"expected": Expected, "exact": Exact, "clipped": Clipped}
 
 # Of focal_gbm.metrics, those that compare labels with scores; all grow with skill.
@@ -93,6 +100,10 @@ class FocalObjective:
         of a DMatrix go there when boosting begins. To continue a model on a DMatrix
         whose labels or weights you changed in place, make a new objective. Where the
         device cannot be used, the CPU computes the same, and a warning says why.
+    n_jobs : int, default=1
+        Threads on the CPU, -1 for all. Give it the booster's own number: its OpenMP
+        threads do the work, and a team of another size would have to be made anew for
+        every call. One thread where there are few rows or no such runtime.
 
     Notes
     -----
@@ -120,6 +131,7 @@ class FocalObjective:
     scale: float = field(default=1.0, kw_only=True)
     offset: float = field(default=0.0, kw_only=True)
     device: str = field(default="cpu", kw_only=True)
+    n_jobs: int = field(default=1, kw_only=True)
     _kept: Kept = field(default_factory=Kept, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -132,6 +144,7 @@ class FocalObjective:
         if not re.fullmatch(_DEVICES, str(self.device)):
             msg = f"device must be 'cpu', 'cuda' or 'cuda:<n>', got {self.device!r}"
             raise ValueError(msg)
+        object.__setattr__(self, "n_jobs", check_n_jobs(self.n_jobs))
         if self.link == "posterior" and self.hessian != "expected":
             msg = (
                 f"hessian={self.hessian!r} needs link='logit': with link='posterior' "
@@ -185,11 +198,15 @@ class FocalObjective:
             return gradient, hessian
         y, _, weight = arguments(y_true, raw_prediction, sample_weight)
         labels = check_vector(y, "y_true", np.float32, len(raw))
+        team = _threads.ALONE
+        if self.n_jobs != 1 and len(raw) >= _threads.MIN_ROWS:
+            library = c_interface(_LIBRARIES[raw.dtype])
+            team = _threads.team(library, self.n_jobs)
         if weight is not None:
             weight = check_vector(weight, "sample_weight", np.float32, len(raw))
         gradient, hessian = self._kept.pair.take(len(raw))
         flags = _kernels.fill_derivatives(
-            form, raw, labels, weight, weights, shift, gradient, hessian
+            form, raw, labels, weight, weights, shift, gradient, hessian, *team
         )
         if flags:
             explain(flags, raw, labels, weight)

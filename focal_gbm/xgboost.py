@@ -218,6 +218,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             scale_pos_weight=1.0 if scale is None else scale,
             start=start,
             device=_xgboost.device_of(parameters),
+            n_jobs=others.get("nthread", parameters["n_jobs"]),
         )
         if base_margin is not None:
             check_vector(base_margin, "base_margin", np.float64, len(training.y))
@@ -247,7 +248,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         bars = [_xgboost.Progress(name, total)] if self.progress else []
         self._training = training
         try:
-            self.objective = _xgboost.OnRows(training)
+            self.objective = _xgboost.objective(training)
             self.callbacks, self.eval_metric = [*callbacks, *bars], native or None
             super().fit(
                 X,

@@ -203,7 +203,7 @@ def test_is_a_value():
             np.testing.assert_array_equal(a, b)
     assert repr(objective) == (
         "FocalObjective(gamma=1.0, alpha=0.3, link='logit', hessian='exact', "
-        "scale=1.0, offset=0.0, device='cpu')"
+        "scale=1.0, offset=0.0, device='cpu', n_jobs=1)"
     )
     metric = FocalMetric(metric="recall_at_fpr")
     assert pickle.loads(pickle.dumps(metric)) == metric

@@ -15,6 +15,7 @@ PACKAGE = Path(focal_gbm.__file__).parent
 ORDER = (
     "_checks",
     "_formula",
+    "_threads",
     "_kernels",
     "_calls",
     "_cuda",

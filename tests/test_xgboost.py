@@ -369,7 +369,7 @@ def test_native_training_from_a_data_iterator(data, tmp_path):
 def test_labels_and_weights_are_those_of_the_matrix(by, data, monkeypatch):
     X, y = data
     if by == "Python":
-        monkeypatch.setattr(_calls, "_c_interface", lambda: None)
+        monkeypatch.setattr(_calls, "c_interface", lambda _: None)
     w = np.float32(1.0) + np.arange(3000, dtype=np.float32) % 3
     for weight in (None, w):
         matrix = xgb.DMatrix(X, y, weight=weight)

@@ -1,0 +1,95 @@
+"""Loops shared out to the threads that a booster already has.
+
+A thread pool of our own would fight the booster's: the threads of an OpenMP runtime
+spin for a while after each loop and keep their cores busy. So the loop is handed to
+that very runtime, by the function that GCC calls for a parallel region (GOMP_parallel;
+LLVM's runtime has it too). A runtime keeps its threads only for loops of the same
+number of them, hence all or one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+_BYTES = ir.IntType(8).as_pointer()
+_INT32 = ir.IntType(32)
+_REGION = ir.FunctionType(ir.VoidType(), [_BYTES])
+_GOMP_PARALLEL = ir.FunctionType(
+    ir.VoidType(), [_REGION.as_pointer(), _BYTES, _INT32, _INT32]
+)
+
+
+# A runtime and a number of threads, for a loop that is not shared out.
+ALONE = (0, 1)
+# Below, waking the threads costs more than they save.
+MIN_ROWS = 2**16
+
+
+@lru_cache
+def team(library: Any, n_jobs: int) -> tuple[int, int]:
+    """Return the address of GOMP_parallel in the OpenMP runtime of a booster's library,
+    and how many threads ``n_jobs`` stands for, -1 for all."""
+    from joblib import cpu_count  # it knows the limits of a container
+
+    try:
+        function = library.GOMP_parallel
+        most = min(library.omp_get_max_threads(), cpu_count())
+    except AttributeError:  # another compiler's runtime, or none
+        return ALONE
+    address = ctypes.cast(function, ctypes.c_void_p).value or 0
+    return address, most if n_jobs < 0 else n_jobs
+
+
+@intrinsic
+def on_threads(typingctx, runtime, n_threads, worker, arguments):
+    """Call ``worker(*arguments)`` in each of ``n_threads`` threads and wait for them.
+
+    The worker is compiled code that raises nothing and returns nothing of use.
+    """
+    call = worker.get_call_type(typingctx, arguments.types, {})
+
+    def codegen(context, builder, _signature, values):
+        address, number, _, packed = values
+        compiled = worker.dispatcher.get_compile_result(call)
+        context.add_linking_libs((compiled.library,))
+        region = ir.Function(
+            builder.module, _REGION, name=f"{builder.function.name}.region"
+        )
+        region.linkage = "internal"
+        inner = ir.IRBuilder(region.append_basic_block())
+        seen = inner.load(inner.bitcast(region.args[0], packed.type.as_pointer()))
+        items = [inner.extract_value(seen, i) for i in range(len(arguments.types))]
+        context.call_internal_no_propagate(inner, compiled.fndesc, call, items)
+        inner.ret_void()
+        shared = builder.alloca(packed.type)
+        builder.store(packed, shared)
+        builder.call(
+            builder.inttoptr(address, _GOMP_PARALLEL.as_pointer()),
+            [
+                region,
+                builder.bitcast(shared, _BYTES),
+                builder.trunc(number, _INT32),
+                _INT32(0),
+            ],
+        )
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, worker, arguments), codegen
+
+
+@intrinsic
+def claim(typingctx, counter):
+    """Return the number in a one-element array and leave the next one there."""
+
+    def codegen(context, builder, signature, values):
+        array = context.make_array(signature.args[0])(context, builder, values[0])
+        one = ir.Constant(ir.IntType(64), 1)
+        return builder.atomic_rmw("add", array.data, one, "monotonic")
+
+    return types.int64(counter), codegen

@@ -1,0 +1,202 @@
+"""Loops on the booster's own threads: the same bits, errors where they belong, and no
+more threads than allowed."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+import xgboost as xgb
+from libraries import BOTH
+
+from focal_gbm import FocalObjective, FocalXGBClassifier, _kernels, _threads
+from focal_gbm._calls import c_interface
+
+N_ROWS = 3 * _kernels.CHUNK + 2**16 + 5
+FORMS = [("posterior", 0.0), ("posterior", 2.0), ("logit", 2.0)]
+# By the dtype of the scores that each hands over.
+LIBRARIES = {np.float64: "lightgbm.basic", np.float32: "xgboost.core"}
+BOTH_DTYPES = pytest.mark.parametrize("dtype", LIBRARIES)
+
+
+def rows(dtype):
+    rng = np.random.default_rng(0)
+    y = (rng.random(N_ROWS) < 0.1).astype(np.float32)
+    return y, rng.normal(-3, 3, N_ROWS).astype(dtype), rng.random(N_ROWS)
+
+
+def has_a_runtime(dtype):
+    return _threads.team(c_interface(LIBRARIES[dtype]), 2) != _threads.ALONE
+
+
+@BOTH_DTYPES
+@pytest.mark.parametrize(("link", "gamma"), FORMS)
+@pytest.mark.parametrize("n_jobs", [2, 3, -1])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_threads_change_no_bit(dtype, link, gamma, n_jobs, weighted):
+    y, raw, weight = rows(dtype)
+    weight = weight if weighted else None
+    expected = FocalObjective(gamma, 0.3, link=link)(y, raw, weight)
+    objective = FocalObjective(gamma, 0.3, link=link, n_jobs=n_jobs)
+    for _ in range(3):
+        for a, b in zip(objective(y, raw, weight), expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@BOTH_DTYPES
+def test_the_team_is_used(dtype, monkeypatch):
+    if not has_a_runtime(dtype):
+        pytest.skip("the booster brings no OpenMP runtime that we know")
+    teams = []
+    fill = _kernels.fill_derivatives
+
+    def watched(*arguments):
+        teams.append(arguments[-2:])
+        return fill(*arguments)
+
+    monkeypatch.setattr(_kernels, "fill_derivatives", watched)
+    y, raw, _ = rows(dtype)
+    for n_jobs in (1, 2):
+        FocalObjective(n_jobs=n_jobs)(y, raw)
+        FocalObjective(n_jobs=n_jobs)(y[:1000], raw[:1000])
+    (_, one), (_, few), (address, two), (_, few_again) = teams
+    assert (one, few, two, few_again) == (1, 1, 2, 1)
+    assert address != 0
+
+
+@BOTH_DTYPES
+@pytest.mark.parametrize("row", [0, N_ROWS // 2, N_ROWS - 1])
+def test_what_one_thread_sees_is_said(dtype, row):
+    objective = FocalObjective(n_jobs=2)
+    y, raw, weight = rows(dtype)
+    raw[row] = np.nan
+    with pytest.raises(ValueError, match=f"raw_prediction must not be NaN.* row {row}"):
+        objective(y, raw)
+    y, raw, weight = rows(dtype)
+    y[row] = 3
+    with pytest.raises(ValueError, match=f"got 3.0 in row {row}"):
+        objective(y, raw)
+    y, raw, weight = rows(dtype)
+    weight[row] = -1
+    with pytest.raises(ValueError, match=r"sample_weight must be .* got -1.0"):
+        objective(y, raw, weight)
+
+
+def test_without_a_runtime_one_thread_does_it():
+    """Other compilers' runtimes have no GOMP_parallel."""
+
+    class Other:
+        omp_get_max_threads = staticmethod(lambda: 8)
+
+    assert _threads.team(None, 4) == _threads.ALONE
+    assert _threads.team(Other(), -1) == _threads.ALONE
+
+
+def test_all_threads_are_no_more_than_the_runtime_has(monkeypatch):
+    library = xgb.core._LIB
+    if not has_a_runtime(np.float32):
+        pytest.skip("the booster brings no OpenMP runtime that we know")
+    _, most = _threads.team(library, -1)
+    assert 1 <= most <= library.omp_get_max_threads()
+    assert _threads.team(library, 5)[1] == 5
+
+
+@pytest.mark.parametrize("n_jobs", [0, -2, 1.5, np.nan, None, "all"])
+def test_bad_number(n_jobs):
+    with pytest.raises((ValueError, TypeError), match="n_jobs must be"):
+        FocalObjective(n_jobs=n_jobs)
+
+
+def test_is_kept_in_a_pickle():
+    objective = pickle.loads(pickle.dumps(FocalObjective(n_jobs=2)))
+    assert objective.n_jobs == 2
+    y, raw, _ = rows(np.float32)
+    np.testing.assert_array_equal(objective(y, raw)[0], FocalObjective()(y, raw)[0])
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({"n_jobs": 1}, {1}), ({"n_jobs": 2}, {2}), ({"n_jobs": 3}, {3})],
+)
+def test_an_estimator_says_its_own_number(library, given, expected, monkeypatch):
+    seen = set()
+    call = FocalObjective.__call__
+
+    def watched(self, *arguments):
+        seen.add(self.n_jobs)
+        return call(self, *arguments)
+
+    monkeypatch.setattr(FocalObjective, "__call__", watched)
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(500, 3))
+    library.model(**given, n_estimators=2).fit(X, X[:, 0] > 1)
+    assert seen == expected
+
+
+def test_log_loss_is_xgboosts_own(monkeypatch):
+    """It then costs neither a call nor a copy; class weights need ours."""
+    calls = []
+    call = FocalObjective.__call__
+
+    def watched(self, *arguments):
+        calls.append(len(arguments[1]) if hasattr(arguments[1], "__len__") else -1)
+        return call(self, *arguments)
+
+    monkeypatch.setattr(FocalObjective, "__call__", watched)
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(500, 3))
+    y = X[:, 0] > 1
+    FocalXGBClassifier(focal_gamma=0.0, n_estimators=2).fit(X, y)
+    assert calls == [1]  # the look at the parameters
+    FocalXGBClassifier(focal_gamma=0.0, n_estimators=2, scale_pos_weight=5).fit(X, y)
+    assert len(calls) == 1 + 1 + 2
+
+
+@BOTH
+def test_any_number_of_threads_gives_the_same_model(library):
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(2**16 + 100, 3)).astype(np.float32)
+    y = rng.random(len(X)) < 1 / (1 + np.exp(4 - 2 * X[:, 0]))
+    same = {"deterministic": True} if library.name == "lightgbm" else {}
+    models = [
+        library.model(n_jobs=n, n_estimators=5, **same).fit(X, y) for n in (1, 2, 4)
+    ]
+    first, *others = (model.predict_proba(X[:1000]) for model in models)
+    for other in others:
+        np.testing.assert_allclose(other, first, rtol=1e-6)
+
+
+def test_native_training_with_threads():
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(2**16 + 100, 3)).astype(np.float32)
+    y = (rng.random(len(X)) < 0.1).astype(np.float32)
+    alone, shared = FocalObjective(), FocalObjective(n_jobs=2)
+    params = {"verbosity": -1, "num_threads": 2, "deterministic": True}
+    a, b = (
+        lgb.train({**params, "objective": o}, lgb.Dataset(X, y), 5).predict(X)
+        for o in (alone, shared)
+    )
+    np.testing.assert_allclose(a, b, rtol=1e-6)
+    matrix = xgb.QuantileDMatrix(X, y)
+    params = {"nthread": 2, "base_score": 0.5, "objective": "binary:logistic"}
+    a, b = (
+        xgb.train(params, matrix, 5, obj=o).predict(matrix) for o in (alone, shared)
+    )
+    np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_neither_library_is_loaded_for_it():
+    code = (
+        "import sys, numpy as np; from focal_gbm import FocalObjective; "
+        "z = np.zeros(10**5); FocalObjective(n_jobs=2)(z, z); "
+        "print(sorted({'lightgbm', 'xgboost'} & set(sys.modules)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "[]"
