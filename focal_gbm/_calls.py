@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,10 +86,11 @@ def explain(flags: int, raw: NDArray[Any], labels: Any, weight: Any) -> None:
         check_labels(labels)
     if flags & _kernels.BAD_WEIGHT:
         check_weights(weight, len(raw))
-    row = int(np.isnan(raw).argmax())
+    missing = np.isnan(raw)
+    row = f" in row {int(missing.argmax())}" if missing.any() else ""
     msg = (
-        f"raw_prediction must not be NaN, got NaN in row {row}: the booster diverged "
-        "or was given NaN as its start"
+        f"raw_prediction must not be NaN, got NaN{row}: the booster diverged or was "
+        "given NaN as its start"
     )
     raise ValueError(msg)
 
@@ -102,6 +101,10 @@ def _references(arrays: tuple[Any, Any]) -> list[int]:
 
 def _pair(n_rows: int) -> tuple[Float32Array, Float32Array]:
     return np.empty(n_rows, np.float32), np.empty(n_rows, np.float32)
+
+
+def second(n_rows: int) -> tuple[Float32Array, Float32Array]:
+    return np.empty(0, np.float32), np.empty(n_rows, np.float32)
 
 
 # What this interpreter counts for a pair that nobody else holds.
@@ -118,19 +121,6 @@ class Pair:
 
     def take(self, n_rows: int) -> tuple[Any, Any]:
         """Return two vectors of ``n_rows``."""
-        if len(self._held[0]) != n_rows or _references(self._held) != _UNSHARED:
+        if len(self._held[1]) != n_rows or _references(self._held) != _UNSHARED:
             self._held = self._make(n_rows)
         return self._held
-
-
-class Kept(threading.local):
-    """What an objective keeps between its calls, for each thread: buffers, and what is
-    on a device for a data set. A copy or a pickle starts empty."""
-
-    def __init__(self) -> None:
-        self.pair = Pair()
-        self.loops: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
-        self.obstacle: str | None = None
-
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        return Kept, ()

@@ -281,7 +281,7 @@ class FocalClassifierMixin:
         training = Training(
             X=X,
             labels=labels,
-            y=codes.astype(np.float64),
+            y=codes,
             sample_weight=weight,
             loss=loss,
             scale=weight_0 if are_equal else total,
@@ -293,12 +293,12 @@ class FocalClassifierMixin:
             device=device,
             n_jobs=n_jobs if n_jobs and n_jobs > 0 else -1,
         )
-        training.objective([0.0], [0.0])  # what the objective refuses, it refuses now
+        _ = training.objective  # what the objective refuses, it refuses now
         return training
 
     def _check_labels(
         self, X: Any, y: Any
-    ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[Any]]:
+    ) -> tuple[NDArray[Any], NDArray[np.uint8], NDArray[Any]]:
         """Return the labels as a vector, their codes 0 and 1, and the classes."""
         name = type(self).__name__
         if y is None:
@@ -331,7 +331,7 @@ class FocalClassifierMixin:
             only = np.asarray(classes).tolist()
             msg = f"{name} needs two classes in y, got one class only: {only}"
             raise ValueError(msg)
-        return labels, codes, classes
+        return labels, codes.astype(np.uint8), classes
 
     def __sklearn_tags__(self) -> Any:
         parent: Any = super()  # the booster's own class
@@ -373,7 +373,7 @@ def _class_weights(
 
 
 def _imbalance_factors(
-    codes: NDArray[np.int64], scale_pos_weight: float, is_unbalance: bool
+    codes: NDArray[np.uint8], scale_pos_weight: float, is_unbalance: bool
 ) -> tuple[float, float]:
     """Return the factors of class 0 and 1 that the boosters' own parameters ask for."""
     scale = check_positive(scale_pos_weight, "scale_pos_weight")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from focal_gbm._formula import (
     ROW_OPTIONS,
@@ -23,7 +24,7 @@ from focal_gbm._formula import (
     omega,
     raw_score,
 )
-from focal_gbm._threads import claim, on_threads
+from focal_gbm._threads import ALONE, claim, on_threads
 
 NAN_SCORE, BAD_LABEL, BAD_WEIGHT = 1, 2, 4
 _NAN, _LABEL, _WEIGHT = np.int32(NAN_SCORE), np.int32(BAD_LABEL), np.int32(BAD_WEIGHT)
@@ -82,60 +83,58 @@ def _fill_block(form, y, weight, weights, shift, gradient, hessian):
 
 
 @njit(**ROW_OPTIONS)
-def _fill_rows(form, raw, y, weight, weights, shift, gradient, hessian, first, last):
-    flags = _NONE
-    for start in range(first, last, _BLOCK):
-        stop = min(start + _BLOCK, last)
-        block = gradient[start:stop]
-        _convert(raw[start:stop], block)
-        sample = None if weight is None else weight[start:stop]
-        flags = flags | _fill_block(
-            form, y[start:stop], sample, weights, shift, block, hessian[start:stop]
-        )
-    return flags
-
-
-@njit(**ROW_OPTIONS)
-def _fill_chunks(
-    form, raw, y, weight, weights, shift, gradient, hessian, counter, seen
-):
+def _fill_chunks(form, raw, y, weight, weights, shift, gradient, hessian, ledger):
     n = gradient.shape[0]
     while True:
-        chunk = claim(counter)
+        chunk = claim(ledger)
         first = chunk * CHUNK
         if first >= n:
             break
         last = min(first + CHUNK, n)
-        seen[chunk] = _fill_rows(
-            form, raw, y, weight, weights, shift, gradient, hessian, first, last
-        )
+        flags = _NONE
+        for start in range(first, last, _BLOCK):
+            stop = min(start + _BLOCK, last)
+            block = gradient[start:stop]
+            if raw is not None:
+                _convert(raw[start:stop], block)
+            sample = None if weight is None else weight[start:stop]
+            flags = flags | _fill_block(
+                form, y[start:stop], sample, weights, shift, block, hessian[start:stop]
+            )
+        ledger[chunk + 1] = flags
 
 
 @_compiled(nogil=True, **ROW_OPTIONS)
+def _share_out(runtime, n_threads, work):
+    if n_threads == 1:
+        _fill_chunks(*work)
+    else:
+        on_threads(runtime, n_threads, _fill_chunks, work)
+
+
 def fill_derivatives(
-    form, raw, y, weight, weights, shift, gradient, hessian, runtime, n_threads
-):
+    form: Any,
+    raw: NDArray[Any] | None,
+    y: NDArray[Any],
+    weight: NDArray[Any] | None,
+    weights: tuple[Any, Any],
+    shift: Any,
+    gradient: NDArray[Any],
+    hessian: NDArray[Any],
+    team: tuple[int, int] = ALONE,
+) -> int:
     """Write the weighted derivatives of each row and return the flags seen.
 
     The dtype of ``gradient`` is the arithmetic's; ``weights`` are those of class
-    0 and 1. The scores pass through ``gradient``, which saves a buffer. With
-    ``n_threads`` above 1 the rows are shared out to those of ``runtime``.
+    0 and 1. The scores pass through ``gradient``, which saves a buffer; with ``raw``
+    None they lie there already. ``team`` is the runtime and the number of threads that
+    share the chunks.
     """
-    n = gradient.shape[0]
-    if n_threads == 1:
-        return _fill_rows(form, raw, y, weight, weights, shift, gradient, hessian, 0, n)
-    counter = np.zeros(1, np.int64)
-    seen = np.zeros((n + CHUNK - 1) // CHUNK, np.int32)
-    on_threads(
-        runtime,
-        n_threads,
-        _fill_chunks,
-        (form, raw, y, weight, weights, shift, gradient, hessian, counter, seen),
-    )
-    flags = _NONE
-    for i in range(seen.shape[0]):
-        flags = flags | seen[i]
-    return flags
+    # the number of chunks begun, and the flags of each
+    ledger = np.zeros(1 - (-len(gradient) // CHUNK), np.int64)
+    work = form, raw, y, weight, weights, shift, gradient, hessian, ledger
+    _share_out(*team, work)
+    return int(np.bitwise_or.reduce(ledger[1:], initial=0))
 
 
 @_compiled(error_model="numpy")

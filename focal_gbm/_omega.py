@@ -26,9 +26,6 @@ def posterior_form(gamma: float) -> LogLoss | Posterior:
     Whatever error is left cannot bias a probability: log-loss with any positive
     weight that depends on the log-odds alone has the same optimum.
     """
-    if gamma > MAX_GAMMA:
-        msg = f"gamma must be at most {MAX_GAMMA} with link='posterior', got {gamma}"
-        raise ValueError(msg)
     if gamma == 0:
         return LogLoss(np.float32(1.0))
     centre = 4.0 * (1.0 + gamma)

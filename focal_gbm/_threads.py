@@ -15,7 +15,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 _BYTES = ir.IntType(8).as_pointer()
 _INT32 = ir.IntType(32)
@@ -83,13 +83,23 @@ def on_threads(typingctx, runtime, n_threads, worker, arguments):
     return types.void(types.intp, types.intp, worker, arguments), codegen
 
 
-@intrinsic
-def claim(typingctx, counter):
-    """Return the number in a one-element array and leave the next one there."""
+def claim(ledger: Any) -> Any:
+    """Return the first number of the ledger and leave the next one there, at once."""
+    number = ledger[0]
+    ledger[0] += 1
+    return number
 
+
+@intrinsic
+def _fetch_and_add(typingctx, ledger):
     def codegen(context, builder, signature, values):
         array = context.make_array(signature.args[0])(context, builder, values[0])
         one = ir.Constant(ir.IntType(64), 1)
         return builder.atomic_rmw("add", array.data, one, "monotonic")
 
-    return types.int64(counter), codegen
+    return types.int64(ledger), codegen
+
+
+@overload(claim)
+def _claim(ledger):
+    return lambda ledger: _fetch_and_add(ledger)

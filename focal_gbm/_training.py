@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm import _kernels
@@ -28,7 +29,7 @@ class Training:
 
     X: Any
     labels: NDArray[Any]
-    y: Float64Array
+    y: NDArray[np.uint8]
     sample_weight: Float64Array | None
     loss: FocalLoss
     scale: float

@@ -207,14 +207,14 @@ def objective(training: Training) -> Any:
 
 
 class OnRows:
-    """The objective, called on the training rows as ``xgboost.train`` would call it:
-    the parent's fit copies labels and weights out of the matrix for every call."""
+    """The objective, without the copies of labels and weights that the parent makes."""
 
     def __init__(self, training: Training) -> None:
         self._training = training
 
     def __call__(self, _y_true: Any, raw: Any) -> Any:
-        return self._training.objective(raw, self._training.closing.matrix)
+        matrix = self._training.closing.matrix
+        return self._training.objective.derivatives(raw, matrix, over_scores=True)
 
 
 def without_copies(matrix: DMatrix) -> None:

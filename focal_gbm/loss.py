@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from focal_gbm import _kernels, _threads
+from focal_gbm import _kernels
 from focal_gbm._checks import (
     Float64Array,
     check_alpha,
@@ -209,7 +209,7 @@ class FocalLoss:
         gradient, hessian = np.empty_like(score), np.empty_like(score)
         weights = self.class_weights
         _kernels.fill_derivatives(
-            form, score, y, weight, weights, shift, gradient, hessian, *_threads.ALONE
+            form, score, y, weight, weights, shift, gradient, hessian
         )
         return gradient, hessian
 

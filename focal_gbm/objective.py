@@ -10,7 +10,6 @@ at the number of parameters to decide whether to pass weights, XGBoost at the na
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,14 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from focal_gbm import _kernels, _threads, metrics
-from focal_gbm._calls import (
-    Kept,
-    arguments,
-    as_scores,
-    c_interface,
-    explain,
-    is_data_set,
-)
+from focal_gbm._calls import arguments, as_scores, c_interface, explain, is_data_set
 from focal_gbm._checks import (
     check_alpha,
     check_gamma,
@@ -37,8 +29,9 @@ from focal_gbm._checks import (
     check_vector,
     check_weights,
 )
+from focal_gbm._device import Kept
 from focal_gbm._formula import Clipped, Exact, Expected
-from focal_gbm._omega import posterior_form
+from focal_gbm._omega import MAX_GAMMA, posterior_form
 from focal_gbm.loss import LINKS, FocalLoss
 
 HESSIANS = ("expected", "exact", "clipped")
@@ -145,6 +138,12 @@ class FocalObjective:
             msg = f"device must be 'cpu', 'cuda' or 'cuda:<n>', got {self.device!r}"
             raise ValueError(msg)
         object.__setattr__(self, "n_jobs", check_n_jobs(self.n_jobs))
+        if self.link == "posterior" and self.gamma > MAX_GAMMA:
+            msg = (
+                f"gamma must be at most {MAX_GAMMA} with link='posterior', got "
+                f"{self.gamma}"
+            )
+            raise ValueError(msg)
         if self.link == "posterior" and self.hessian != "expected":
             msg = (
                 f"hessian={self.hessian!r} needs link='logit': with link='posterior' "
@@ -187,11 +186,24 @@ class FocalObjective:
             If a raw score is NaN, a label is not 0 or 1, a weight is negative or
             not finite, or lengths differ.
         """
+        return self.derivatives(y_true, raw_prediction, sample_weight)
+
+    def derivatives(
+        self,
+        y_true: Any,
+        raw_prediction: Any,
+        sample_weight: Any = None,
+        *,
+        over_scores: bool = False,
+    ) -> tuple[Any, Any]:
+        """Return what a call returns; with ``over_scores`` the gradient may be written
+        over the scores, which spares memory where nobody needs them any more."""
         data = raw_prediction if is_data_set(raw_prediction) else None
         raw = as_scores(raw_prediction if data is None else y_true)
         form, weights, shift = self._form()
-        if self.device != "cpu" and len(raw) and self._device_works():
-            loop = self._loop(data, raw, (y_true, raw_prediction, sample_weight))
+        if self.device != "cpu" and len(raw) and self._kept.device_works(self.device):
+            call = y_true, raw_prediction, sample_weight
+            loop = self._kept.loop(data, raw, call, self.device)
             gradient, hessian, flags = loop.run(raw, form, weights, shift)
             if flags:
                 explain(flags, raw, None, None)
@@ -204,45 +216,18 @@ class FocalObjective:
             team = _threads.team(library, self.n_jobs)
         if weight is not None:
             weight = check_vector(weight, "sample_weight", np.float32, len(raw))
-        gradient, hessian = self._kept.pair.take(len(raw))
+        scores: Any = raw
+        if over_scores and raw.dtype == np.float32 and raw.flags.writeable:
+            scores, gradient = None, raw
+            _, hessian = self._kept.second.take(len(raw))
+        else:
+            gradient, hessian = self._kept.pair.take(len(raw))
         flags = _kernels.fill_derivatives(
-            form, raw, labels, weight, weights, shift, gradient, hessian, *team
+            form, scores, labels, weight, weights, shift, gradient, hessian, team
         )
         if flags:
             explain(flags, raw, labels, weight)
         return gradient, hessian
-
-    def _loop(self, data: Any, raw: Any, call: tuple[Any, Any, Any]) -> Any:
-        """Return the loop on the device that holds the labels and weights."""
-        from focal_gbm._cuda import Loop
-
-        loops = self._kept.loops
-        loop = None if data is None else loops.get(data)
-        # equal scores: boosting begins, perhaps with other labels or weights
-        if loop is None or raw[0] == raw[-1] == raw[len(raw) // 2]:
-            labels, _, weight = arguments(*call)
-            loop = Loop(labels, weight, len(raw), self.device)
-            if data is not None:
-                loops[data] = loop
-        return loop
-
-    def _device_works(self) -> bool:
-        """Whether derivatives can be computed on the device; warns if not."""
-        if self._kept.obstacle is None:
-            try:
-                from focal_gbm._cuda import obstacle
-
-                self._kept.obstacle = obstacle(self.device)
-            except ImportError as error:  # a Numba without its CUDA target
-                self._kept.obstacle = str(error)
-            if self._kept.obstacle:
-                msg = (
-                    f"device={self.device!r} cannot compute the objective, which the "
-                    f"CPU does instead, with the same result: {self._kept.obstacle}. "
-                    "It needs a CUDA device and numba-cuda: pip install focal_gbm[gpu]"
-                )
-                warnings.warn(msg, UserWarning, stacklevel=4)
-        return not self._kept.obstacle
 
     def _form(self) -> tuple[Any, tuple[np.float32, np.float32], np.float32]:
         weight_0, weight_1 = self.loss.class_weights

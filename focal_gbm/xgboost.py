@@ -225,7 +225,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         elif base_score is not None:
             training.start = _xgboost.raw_of(base_score, training.loss)
         training.init_score = score_by_row
-        training.labels = training.y.astype(np.uint8)
+        training.labels = training.y
         eval_pairs, eval_weights = _xgboost.eval_sets(
             eval_set, sample_weight_eval_set, X, y, sample_weight, training
         )

@@ -19,6 +19,7 @@ ORDER = (
     "_kernels",
     "_calls",
     "_cuda",
+    "_device",
     "_omega",
     "loss",
     "calibration",

@@ -55,7 +55,7 @@ def test_the_team_is_used(dtype, monkeypatch):
     fill = _kernels.fill_derivatives
 
     def watched(*arguments):
-        teams.append(arguments[-2:])
+        teams.append(arguments[-1])
         return fill(*arguments)
 
     monkeypatch.setattr(_kernels, "fill_derivatives", watched)
@@ -125,13 +125,13 @@ def test_is_kept_in_a_pickle():
 )
 def test_an_estimator_says_its_own_number(library, given, expected, monkeypatch):
     seen = set()
-    call = FocalObjective.__call__
+    derivatives = FocalObjective.derivatives
 
-    def watched(self, *arguments):
+    def watched(self, *arguments, **options):
         seen.add(self.n_jobs)
-        return call(self, *arguments)
+        return derivatives(self, *arguments, **options)
 
-    monkeypatch.setattr(FocalObjective, "__call__", watched)
+    monkeypatch.setattr(FocalObjective, "derivatives", watched)
     rng = np.random.default_rng(1)
     X = rng.normal(size=(500, 3))
     library.model(**given, n_estimators=2).fit(X, X[:, 0] > 1)
@@ -141,20 +141,20 @@ def test_an_estimator_says_its_own_number(library, given, expected, monkeypatch)
 def test_log_loss_is_xgboosts_own(monkeypatch):
     """It then costs neither a call nor a copy; class weights need ours."""
     calls = []
-    call = FocalObjective.__call__
+    derivatives = FocalObjective.derivatives
 
-    def watched(self, *arguments):
-        calls.append(len(arguments[1]) if hasattr(arguments[1], "__len__") else -1)
-        return call(self, *arguments)
+    def watched(self, *arguments, **options):
+        calls.append(self.gamma)
+        return derivatives(self, *arguments, **options)
 
-    monkeypatch.setattr(FocalObjective, "__call__", watched)
+    monkeypatch.setattr(FocalObjective, "derivatives", watched)
     rng = np.random.default_rng(1)
     X = rng.normal(size=(500, 3))
     y = X[:, 0] > 1
     FocalXGBClassifier(focal_gamma=0.0, n_estimators=2).fit(X, y)
-    assert calls == [1]  # the look at the parameters
+    assert calls == []
     FocalXGBClassifier(focal_gamma=0.0, n_estimators=2, scale_pos_weight=5).fit(X, y)
-    assert len(calls) == 1 + 1 + 2
+    assert calls == [0.0, 0.0]
 
 
 @BOTH
@@ -169,6 +169,26 @@ def test_any_number_of_threads_gives_the_same_model(library):
     first, *others = (model.predict_proba(X[:1000]) for model in models)
     for other in others:
         np.testing.assert_allclose(other, first, rtol=1e-6)
+
+
+@BOTH_DTYPES
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_scores_that_nobody_needs_make_room(dtype, n_jobs):
+    y, raw, weight = rows(dtype)
+    objective = FocalObjective(n_jobs=n_jobs)
+    expected = [array.copy() for array in objective(y, raw, weight)]
+    kept = raw.copy()
+    gradient, hessian = objective.derivatives(y, raw, weight, over_scores=True)
+    np.testing.assert_array_equal(gradient, expected[0])
+    np.testing.assert_array_equal(hessian, expected[1])
+    assert np.shares_memory(gradient, raw) == (dtype is np.float32)
+    kept[5] = np.nan
+    kept.flags.writeable = False
+    with pytest.raises(ValueError, match=r"raw_prediction must not be NaN.* row 5"):
+        objective.derivatives(y, kept, over_scores=True)
+    kept.flags.writeable = True
+    with pytest.raises(ValueError, match="raw_prediction must not be NaN, got NaN"):
+        objective.derivatives(y, kept, over_scores=True)
 
 
 def test_native_training_with_threads():
