@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -91,6 +92,13 @@ class FocalClassifierMixin:
     loss_: FocalLoss
     calibrator_: Any
     _rare_event_size: ClassVar[dict[str, int]]
+
+    @classmethod
+    @cache  # LightGBM's predict asks twice, and a signature is slow to read
+    def _get_param_names(cls) -> list[str]:
+        parent: Any = super()
+        names: list[str] = parent._get_param_names()
+        return names
 
     @classmethod
     def rare_event_params(cls) -> dict[str, Any]:

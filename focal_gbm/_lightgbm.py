@@ -6,6 +6,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,12 @@ def aliases(name: str) -> set[str]:
     return set(_ConfigAliases.get(name))
 
 
+@cache  # asked for in every call of predict
+def _own_parameters() -> frozenset[str]:
+    weights = aliases("scale_pos_weight") | aliases("is_unbalance")
+    return frozenset({*OWN_PARAMETERS, *weights})
+
+
 def given(parameters: Mapping[str, Any], name: str, default: Any = None) -> Any:
     """Return the value of a parameter under whichever of its names it was given."""
     for alias in (name, *sorted(aliases(name))):
@@ -107,7 +114,7 @@ def booster_parameters(
 ) -> dict[str, Any]:
     """Return parameters without those that are the estimator's own and, for a fit,
     with what the training needs."""
-    own = {*OWN_PARAMETERS, *aliases("scale_pos_weight"), *aliases("is_unbalance")}
+    own = _own_parameters()
     parameters = {k: v for k, v in parameters.items() if k not in own}
     if parameters.get("verbose", 0) is None:
         del parameters["verbose"]
