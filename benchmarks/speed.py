@@ -1,274 +1,151 @@
 """Does the objective cost what the built-in one costs?
 
-    python benchmarks/speed.py [lightgbm] [xgboost] [--rows 200000 1000000] [--rounds 7]
-        [--threads 2] [--device cuda]
+    python benchmarks/speed.py [part ...] [--rows 100000 1000000 10000000]
+        [--threads 1 2] [--rounds 7] [--device cuda] [--to benchmarks/results]
 
-trains the built-in objective and FocalObjective(gamma=0) in turn, on the same data and
-to the same trees, and prints the median time of an iteration of each and the median of
-the ratios, taken round by round. A ratio of 1 means that the loss costs nothing. Beside
-it stands the ratio of an objective that computes nothing and plays back what was
-recorded: the least that the library lets a custom objective cost. Then what is around
-training in the estimators, and the kernel alone, by link and dtype of the scores.
+times contestants in turn on the same data, round by round, and appends medians and
+ratios to speed.jsonl, of which ``speed_report.py`` makes SPEED.md. The parts:
+
+- lightgbm, xgboost: an iteration with the built-in loss, with ours and, up to a million
+  rows, with the focal recipes of others. "gamma 0" grows the same trees as the built-in
+  loss. "played back" computes nothing and returns recorded derivatives: the least that
+  the library lets a custom objective cost. Then whole fits of the estimators;
+- packages: a tree of CatBoost and YDF, log-loss and focal;
+- kernel: nanoseconds a row, against a loop that only moves the same bytes;
+- start_up, predict, memory: what is around training;
+- reach: average precision against the seconds of a fit.
 
 With ``--device cuda`` XGBoost trains on the GPU, with the derivatives computed there
-and, for comparison, on the CPU; the peak of the device's memory is printed too.
+and, for comparison, on the CPU; the peak of the device's memory is measured too.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import platform
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
 
-import lightgbm as lgb
-import numba
-import numpy as np
-import xgboost as xgb
-from lightgbm import LGBMClassifier
-from xgboost import XGBClassifier
+import runner
+import speed_around
+import speed_training
 
-from focal_gbm import FocalLGBMClassifier, FocalObjective, FocalXGBClassifier
-
-N_FEATURES = 30
-N_TREES = 25
-
-
-def make_data(n_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return features and labels of which about 1 % are positive."""
-    rng = np.random.default_rng(1)
-    X = rng.standard_normal((n_rows, N_FEATURES), np.float32)
-    log_odds = 1.2 * X[:, 0] + X[:, 1] * X[:, 2] - 5
-    y = (rng.random(n_rows) < 1 / (1 + np.exp(-log_odds))).astype(np.float32)
-    return X, y
+Record = dict[str, Any]
+PARTS = (
+    *speed_training.LIBRARIES,
+    "packages",
+    "kernel",
+    "start_up",
+    "predict",
+    "memory",
+    "reach",
+)
+_VERSIONS = ("lightgbm", "xgboost", "numba", "numpy", "catboost", "ydf")
+PEERS_UP_TO = 1_000_000
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Return the wall time of one call."""
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
-
-
-def in_turn(
-    one: Callable[[], object], other: Callable[[], object], rounds: int
-) -> tuple[float, float, np.ndarray]:
-    """Return the median time of each, and the ratio of the other in every round."""
-    one(), other()  # compile, warm caches
-    times = np.array([(seconds(one), seconds(other)) for _ in range(rounds)])
-    medians = np.median(times, axis=0)
-    return medians[0], medians[1], times[:, 1] / times[:, 0]
-
-
-class Playback:
-    """Derivatives of a training, recorded while it runs and returned from then on."""
-
-    def __init__(self, objective: Callable[..., Any]) -> None:
-        self._objective = objective
-        self._tape: list[tuple[np.ndarray, np.ndarray]] = []
-        self._at = 0
-
-    def __call__(self, raw: np.ndarray, data: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return gradient and Hessian."""
-        if len(self._tape) < N_TREES:
-            gradient, hessian = self._objective(raw, data)
-            self._tape.append((gradient.copy(), hessian.copy()))
-        self._at += 1
-        return self._tape[(self._at - 1) % N_TREES]
-
-
-@dataclass
-class Library:
-    """How to train with an objective, or None for the built-in one, and how to fit."""
-
-    name: str
-    train: Callable[[Any], Any]
-    raw_score: Callable[[Any], np.ndarray]
-    parent: Any
-    neutral: Any
-    default: Any
-
-
-def lightgbm(X: np.ndarray, y: np.ndarray, threads: int, _device: str) -> Library:
-    """Return LightGBM on the data."""
-    params = {
-        "num_leaves": 31,
-        "verbosity": -1,
-        "num_threads": threads,
-        "boost_from_average": False,
-        "metric": "None",
+def measured(arguments: argparse.Namespace) -> Iterator[Record]:
+    """Yield the records of the parts asked for."""
+    threads, rounds, device = arguments.threads, arguments.rounds, arguments.device
+    most, rows = max(threads), arguments.rows
+    largest = max(n for n in rows if n <= PEERS_UP_TO or n == min(rows))
+    around: dict[str, Callable[[], Iterator[Record]]] = {
+        "packages": lambda: speed_around.packages(largest, most, min(rounds, 5)),
+        "kernel": lambda: speed_around.kernel(most, device, 5 * rounds),
+        "start_up": lambda: speed_around.start_up(min(rounds, 7)),
+        "predict": lambda: speed_around.predict(most, rounds, (1, 1_000, largest)),
+        "memory": lambda: speed_around.memory(largest, most),
+        "reach": lambda: speed_around.reach(most, (5, 10, 20, 50, 100, 200)),
     }
-    data = lgb.Dataset(X, y, params=params, free_raw_data=False).construct()
-    common = {"n_jobs": threads, "verbose": -1}
+    for part in arguments.parts or _parts_for(device):
+        if part in around:
+            yield from around[part]()
+            continue
+        for n_rows in rows:
+            is_large = n_rows > PEERS_UP_TO
+            for n_threads in [most] if is_large else threads:
+                yield from speed_training.measure(
+                    part,
+                    n_rows,
+                    n_threads,
+                    min(rounds, 5) if is_large else rounds,
+                    device,
+                    with_peers=not is_large and device == "cpu",
+                )
 
-    def train(objective: Any) -> lgb.Booster:
-        return lgb.train({**params, "objective": objective or "binary"}, data, N_TREES)
 
-    return Library(
-        "LightGBM",
-        train,
-        lambda booster: booster.predict(X[:10_000], raw_score=True),
-        LGBMClassifier(boost_from_average=False, **common),
-        FocalLGBMClassifier(
-            focal_gamma=0.0, start=0.0, max_step=None, min_child_weight=1e-3, **common
-        ),
-        FocalLGBMClassifier(**common),
-    )
+def _parts_for(device: str) -> tuple[str, ...]:
+    return PARTS if device == "cpu" else ("xgboost", "kernel")
 
 
-def xgboost(X: np.ndarray, y: np.ndarray, threads: int, device: str) -> Library:
-    """Return XGBoost on the data."""
-    params = {
-        "max_depth": 6,
-        "nthread": threads,
-        "objective": "binary:logistic",
-        "base_score": 0.5,
-        "device": device,
+def described(record: Record) -> str:
+    """Return a record in one line."""
+    numbers = {
+        "seconds": lambda v: f"{v * 1e3:.4g} ms",
+        "ns": lambda v: f"{v:.2f} ns a row",
+        "ratio": lambda v: f"ratio {v:.3f}",
+        "value": lambda v: f"{v:.4g}",
     }
-    data = xgb.QuantileDMatrix(X, y)
-    head = xgb.DMatrix(X[:10_000])
-    common = {"n_jobs": threads, "device": device}
-    neutral = {"focal_gamma": 0.0, "max_step": None, "base_score": 0.5}
-    return Library(
-        "XGBoost",
-        lambda objective: xgb.train(params, data, N_TREES, obj=objective),
-        lambda booster: booster.predict(head, output_margin=True),
-        XGBClassifier(base_score=0.5, **common),
-        FocalXGBClassifier(**neutral, **common),
-        FocalXGBClassifier(**common),
-    )
-
-
-LIBRARIES = {"lightgbm": lightgbm, "xgboost": xgboost}
-
-
-def training(name: str, n_rows: int, rounds: int, threads: int, device: str) -> None:
-    """Compare iterations of the two objectives on the same trees, and fits."""
-    X, y = make_data(n_rows)
-    library = LIBRARIES[name](X, y, threads, device)
-    objective = FocalObjective(gamma=0.0, device=device)
-
-    def built_in() -> Any:
-        return library.train(None)
-
-    title = f"{library.name}, {n_rows:,} rows: "
-    gap = library.raw_score(built_in()) - library.raw_score(library.train(objective))
-    contestants = {"iteration": objective}
-    if device == "cpu":
-        contestants["played back"] = Playback(objective)
-    else:
-        contestants["CPU kernel"] = FocalObjective(gamma=0.0)
-    for what, contestant in contestants.items():
-        a, b, ratios = in_turn(built_in, lambda c=contestant: library.train(c), rounds)
-        _row(title + what, a / N_TREES, b / N_TREES, ratios)
-    print(f"{'':42}  largest difference of log-odds {np.abs(gap).max():.1e}")
-    if device != "cpu":
-        calls = [lambda o=o: library.train(o) for o in (None, objective)]
-        peaks = [_peak_memory(call, device) for call in calls]
-        mib = [f"{peak / 2**20:.0f} MiB" for peak in peaks]
-        print(
-            f"{title + 'peak of the device memory':42}  built-in {mib[0]}  ours "
-            f"{mib[1]}  ratio {peaks[1] / peaks[0]:.3f}"
-        )
-    for what, model in (("fit", library.neutral), ("default fit", library.default)):
-        a, b, ratios = in_turn(
-            lambda: library.parent.fit(X, y),
-            lambda m=model: m.fit(X, y),
-            min(rounds, 3),
-        )
-        _row(title + what, a, b, ratios)
-
-
-def _row(title: str, one: float, other: float, ratios: np.ndarray) -> None:
-    print(
-        f"{title:42}  built-in {one * 1e3:9.1f} ms  ours {other * 1e3:9.1f} ms  ratio "
-        f"{np.median(ratios):.3f} ({ratios.min():.3f}-{ratios.max():.3f})",
-        flush=True,
-    )
-
-
-def _peak_memory(call: Callable[[], object], device: str) -> float:
-    """Return the most bytes in use on the device while a call runs, looked at every
-    few milliseconds."""
-    from numba import cuda
-
-    seen, done = [], threading.Event()
-    ordinal = int(device.partition(":")[2] or 0)
-
-    def watch() -> None:
-        with cuda.gpus[ordinal]:
-            while not done.is_set():
-                free, total = cuda.current_context().get_memory_info()
-                seen.append(total - free)
-                time.sleep(0.002)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    call()
-    done.set()
-    watcher.join()
-    return max(seen)
-
-
-def kernel(n_rows: int, device: str, repeats: int = 40) -> None:
-    """Time the public callable alone: on one core, or with the copies to a device."""
-    rng = np.random.default_rng(0)
-    y = (rng.random(n_rows) < 0.05).astype(np.float32)
-    data = xgb.DMatrix(np.zeros((n_rows, 1), np.float32), y)
-    forms = [("posterior", "expected", 2.0), ("posterior", "expected", 0.0)]
-    forms += [("logit", h, 2.0) for h in ("expected", "exact", "clipped")]
-    for link, hessian, gamma in forms:
-        for dtype in (np.float32, np.float64):
-            raw = rng.normal(-3, 3, n_rows).astype(dtype)
-            objective = FocalObjective(gamma, link=link, hessian=hessian, device=device)
-            objective(raw, data)
-            times = [seconds(lambda: objective(raw, data)) for _ in range(repeats)]  # noqa: B023
-            name = f"kernel, {link}, gamma {gamma:g}, {hessian}"
-            ns = np.median(times) * 1e9 / n_rows
-            print(f"{name:42}  {np.dtype(dtype).name} scores  {ns:.2f} ns a row")
-
-
-def _device_name(device: str) -> str:
-    if device == "cpu":
-        return "no GPU"
-    from numba import cuda
-
-    name = cuda.get_current_device().name
-    return name.decode() if isinstance(name, bytes) else str(name)
+    words = [
+        numbers[name](value)
+        if name in numbers
+        else f"{value:,}"
+        if isinstance(value, int) and not isinstance(value, bool)
+        else str(value)
+        for name, value in record.items()
+        if name not in ("low", "high", "share") and value is not None
+    ]
+    if "low" in record:
+        words.append(f"({record['low']:.3f}-{record['high']:.3f})")
+    return "  ".join(words)
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("libraries", nargs="*", help=" or ".join(LIBRARIES))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
     parser.add_argument("--rows", type=int, nargs="+")
+    parser.add_argument("--threads", type=int, nargs="+")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:<n>")
+    parser.add_argument("--to", type=Path, help="folder of speed.jsonl")
     arguments = parser.parse_args()
     on_gpu = arguments.device != "cpu"
-    libraries = arguments.libraries or (["xgboost"] if on_gpu else [*LIBRARIES])
-    if unknown := set(libraries) - set(LIBRARIES):
-        parser.error(f"unknown {unknown}; choose from {set(LIBRARIES)}")
-    if on_gpu and "lightgbm" in libraries:
+    if unknown := set(arguments.parts) - set(PARTS):
+        parser.error(f"unknown {unknown}; choose from {PARTS}")
+    if on_gpu and "lightgbm" in arguments.parts:
         parser.error("--device is for xgboost: LightGBM's wheel has no CUDA")
-    rows = arguments.rows or ([10**6, 10**7] if on_gpu else [200_000, 10**6])
-    print(
-        f"LightGBM {lgb.__version__}, XGBoost {xgb.__version__}, numba "
-        f"{numba.__version__}, {platform.machine()}, {arguments.threads} threads, "
-        f"{_device_name(arguments.device)}, {N_FEATURES} features, {N_TREES} trees, "
-        f"{arguments.rounds} rounds in turn"
-    )
-    for name in libraries:
-        for n_rows in rows:
-            training(
-                name, n_rows, arguments.rounds, arguments.threads, arguments.device
-            )
-    kernel(1_000_000, arguments.device)
+    arguments.rows = arguments.rows or ([] if on_gpu else [10**5]) + [10**6, 10**7]
+    cores = os.cpu_count() or 1
+    arguments.threads = arguments.threads or ([cores] if on_gpu else sorted({1, cores}))
+    machine = runner.machine(_VERSIONS) | {"device": _device_name(arguments.device)}
+    print(json.dumps(machine))
+    with _opened(arguments.to) as file:
+        file.write(json.dumps(machine) + "\n")
+        for record in measured(arguments):
+            print(described(record), flush=True)
+            file.write(json.dumps(record | {"device": machine["device"]}) + "\n")
+            file.flush()
+
+
+def _opened(folder: Path | None) -> TextIO:
+    if folder is None:
+        return Path(os.devnull).open("w")
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / "speed.jsonl").open("a")
+
+
+def _device_name(device: str) -> str:
+    if device == "cpu":
+        return "cpu"
+    from numba import cuda
+
+    name = cuda.get_current_device().name
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 if __name__ == "__main__":

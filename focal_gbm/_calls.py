@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_gbm import _kernels
 from focal_gbm._checks import (
     check_labels,
     check_vector,
@@ -80,11 +79,10 @@ def as_scores(raw: Any) -> NDArray[Any]:
     return check_vector(raw, "raw_prediction", dtype)
 
 
-def explain(flags: int, raw: NDArray[Any], labels: Any, weight: Any) -> None:
-    """Raise the error for what the kernel saw."""
-    if flags & _kernels.BAD_LABEL:
+def explain(raw: NDArray[Any], labels: Any = None, weight: Any = None) -> None:
+    """Raise the error for the bad row that the kernel saw."""
+    if labels is not None:
         check_labels(labels)
-    if flags & _kernels.BAD_WEIGHT:
         check_weights(weight, len(raw))
     missing = np.isnan(raw)
     row = f" in row {int(missing.argmax())}" if missing.any() else ""

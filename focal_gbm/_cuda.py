@@ -18,17 +18,15 @@ from numba import cuda
 from numba.core.errors import NumbaPerformanceWarning
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm import _kernels
 from focal_gbm._calls import Pair
 from focal_gbm._checks import check_labels, check_weights
 from focal_gbm._formula import LogLoss, coarse, derivatives
 
 _THREADS = 256
-_NAN = np.int32(_kernels.NAN_SCORE)
 
 
 @cuda.jit
-def _fill(form, rows, weight_0, weight_1, shift, gradient, hessian, flags):
+def _fill(form, rows, weight_0, weight_1, shift, gradient, hessian, bad):
     """Write the derivatives of each row, the gradient over the scores.
 
     ``rows`` says class and weight by sign and size.
@@ -44,7 +42,7 @@ def _fill(form, rows, weight_0, weight_1, shift, gradient, hessian, flags):
         gradient[i] = sample * coarse(w * g)
         hessian[i] = sample * coarse(w * h)
         if score != score:
-            flags[0] = _NAN
+            bad[0] = True
 
 
 def _on(device: str) -> AbstractContextManager[Any]:
@@ -75,7 +73,7 @@ class Loop:
         self._device = device
         with _on(device):
             self._rows = cuda.to_device(rows)
-            self._flags = cuda.to_device(np.zeros(1, np.int32))
+            self._bad = cuda.to_device(np.zeros(1, np.bool_))
             self._pair = Pair(_pair)
 
     def run(
@@ -84,8 +82,9 @@ class Loop:
         form: Any,
         weights: tuple[np.float32, np.float32],
         shift: np.float32,
-    ) -> tuple[Any, Any, int]:
-        """Return gradient and Hessian on the device, and the flags seen."""
+    ) -> tuple[Any, Any, bool]:
+        """Return gradient and Hessian on the device, and whether no score is
+        NaN."""
         n_rows = len(raw)
         with _on(self._device):
             gradient, hessian = self._pair.take(n_rows)
@@ -94,13 +93,13 @@ class Loop:
             with warnings.catch_warnings():  # that few rows leave the device idle
                 warnings.simplefilter("ignore", NumbaPerformanceWarning)
                 _fill[blocks, _THREADS](
-                    form, self._rows, *weights, shift, gradient, hessian, self._flags
+                    form, self._rows, *weights, shift, gradient, hessian, self._bad
                 )
             # reading them waits for the loop, and so the arrays are ready
-            flags = int(self._flags.copy_to_host()[0])
-            if flags:
-                self._flags = cuda.to_device(np.zeros(1, np.int32))
-        return gradient, hessian, flags
+            is_bad = bool(self._bad.copy_to_host()[0])
+            if is_bad:
+                self._bad = cuda.to_device(np.zeros(1, np.bool_))
+        return gradient, hessian, not is_bad
 
 
 @lru_cache(maxsize=64)

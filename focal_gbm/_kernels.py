@@ -2,7 +2,7 @@
 
 One pass, no temporaries: labels and weights are checked and class weights
 applied in the loop that computes the derivatives, so that bad rows cost nothing
-to look for. The flags below say what was seen; the caller finds out where.
+to look for; where they are, the caller finds out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 from numpy.typing import NDArray
 
 from focal_gbm._formula import (
@@ -26,9 +27,7 @@ from focal_gbm._formula import (
 )
 from focal_gbm._threads import ALONE, claim, on_threads
 
-NAN_SCORE, BAD_LABEL, BAD_WEIGHT = 1, 2, 4
-_NAN, _LABEL, _WEIGHT = np.int32(NAN_SCORE), np.int32(BAD_LABEL), np.int32(BAD_WEIGHT)
-_NONE = np.int32(0)
+_NOTHING, _BAD_ROW = np.int32(0), np.int32(1)
 
 # Rows converted at a time: small enough to stay in the first-level cache, and a
 # loop of its own because a mixed-width loop is vectorised for the wider type.
@@ -49,29 +48,49 @@ def _compiled(**options: Any) -> Any:
     return decorate
 
 
-@njit(**ROW_OPTIONS)
-def _convert(source, target):
-    for i in range(target.shape[0]):
-        target[i] = source[i]
+def _part(vector: Any, start: int, stop: int) -> Any:
+    """Return a part of a vector that may be missing."""
+    return None if vector is None else vector[start:stop]
+
+
+@overload(_part, jit_options=ROW_OPTIONS)
+def _part_of(vector, start, stop):
+    if vector == types.none:
+        return lambda vector, start, stop: None
+    return lambda vector, start, stop: vector[start:stop]
+
+
+def _scores(raw: Any, block: Any) -> Any:
+    """Return scores in the dtype of ``block``, None if they lie in it."""
+    return raw
+
+
+@overload(_scores, jit_options=ROW_OPTIONS)
+def _scores_of(raw, block):
+    if raw == types.none or raw.dtype == block.dtype:
+        return lambda raw, block: raw
+
+    def convert(raw, block):
+        for i in range(block.shape[0]):
+            block[i] = raw[i]
+
+    return convert
 
 
 # int32 throughout: a 64-bit flag would halve the number of rows in a vector.
 @njit(**ROW_OPTIONS)
-def _fill_block(form, y, weight, weights, shift, gradient, hessian):
-    flags = _NONE
+def _fill_block(form, scores, y, weight, weights, shift, gradient, hessian):
+    seen = _NOTHING
     for i in range(gradient.shape[0]):
-        score = gradient[i] + shift
+        score = (gradient[i] if scores is None else scores[i]) + shift
         label = y[i]
         positive = label > 0.5
         w = weights[1] if positive else weights[0]
+        is_good = (score == score) & ((label == 0) | (label == 1))
         if weight is not None:
             sample = weight[i]
-            is_good = (sample >= 0) & (sample < np.inf)
-            flags = np.int32(flags | (_NONE if is_good else _WEIGHT))
-        flags = np.int32(flags | (_NAN if score != score else _NONE))
-        flags = np.int32(
-            flags | (_LABEL if not ((label == 0) | (label == 1)) else _NONE)
-        )
+            is_good &= (sample >= 0) & (sample < np.inf)
+        seen = np.int32(seen | (_NOTHING if is_good else _BAD_ROW))
         g, h = derivatives(form, score, positive)
         # weight 2 is to give the very bits of the row twice
         g, h = coarse(w * g), coarse(w * h)
@@ -79,7 +98,7 @@ def _fill_block(form, y, weight, weights, shift, gradient, hessian):
             g, h = sample * g, sample * h
         gradient[i] = g
         hessian[i] = h
-    return flags
+    return seen
 
 
 @njit(**ROW_OPTIONS)
@@ -91,17 +110,21 @@ def _fill_chunks(form, raw, y, weight, weights, shift, gradient, hessian, ledger
         if first >= n:
             break
         last = min(first + CHUNK, n)
-        flags = _NONE
+        seen = _NOTHING
         for start in range(first, last, _BLOCK):
             stop = min(start + _BLOCK, last)
             block = gradient[start:stop]
-            if raw is not None:
-                _convert(raw[start:stop], block)
-            sample = None if weight is None else weight[start:stop]
-            flags = flags | _fill_block(
-                form, y[start:stop], sample, weights, shift, block, hessian[start:stop]
+            seen |= _fill_block(
+                form,
+                _scores(_part(raw, start, stop), block),
+                y[start:stop],
+                _part(weight, start, stop),
+                weights,
+                shift,
+                block,
+                hessian[start:stop],
             )
-        ledger[chunk + 1] = flags
+        ledger[chunk + 1] = seen
 
 
 @_compiled(nogil=True, **ROW_OPTIONS)
@@ -122,19 +145,19 @@ def fill_derivatives(
     gradient: NDArray[Any],
     hessian: NDArray[Any],
     team: tuple[int, int] = ALONE,
-) -> int:
-    """Write the weighted derivatives of each row and return the flags seen.
+) -> bool:
+    """Write the weighted derivatives of each row and return whether all rows are good.
 
     The dtype of ``gradient`` is the arithmetic's; ``weights`` are those of class
-    0 and 1. The scores pass through ``gradient``, which saves a buffer; with ``raw``
-    None they lie there already. ``team`` is the runtime and the number of threads that
-    share the chunks.
+    0 and 1. Scores of another dtype pass through ``gradient``, which saves a buffer;
+    with ``raw`` None they lie there already. ``team`` is the runtime and the number of
+    threads that share the chunks.
     """
-    # the number of chunks begun, and the flags of each
+    # the number of chunks begun, and what was seen in each
     ledger = np.zeros(1 - (-len(gradient) // CHUNK), np.int64)
     work = form, raw, y, weight, weights, shift, gradient, hessian, ledger
     _share_out(*team, work)
-    return int(np.bitwise_or.reduce(ledger[1:], initial=0))
+    return not ledger[1:].any()
 
 
 @_compiled(error_model="numpy")

@@ -204,9 +204,9 @@ class FocalObjective:
         if self.device != "cpu" and len(raw) and self._kept.device_works(self.device):
             call = y_true, raw_prediction, sample_weight
             loop = self._kept.loop(data, raw, call, self.device)
-            gradient, hessian, flags = loop.run(raw, form, weights, shift)
-            if flags:
-                explain(flags, raw, None, None)
+            gradient, hessian, is_good = loop.run(raw, form, weights, shift)
+            if not is_good:
+                explain(raw)
             return gradient, hessian
         y, _, weight = arguments(y_true, raw_prediction, sample_weight)
         labels = check_vector(y, "y_true", np.float32, len(raw))
@@ -222,11 +222,11 @@ class FocalObjective:
             _, hessian = self._kept.second.take(len(raw))
         else:
             gradient, hessian = self._kept.pair.take(len(raw))
-        flags = _kernels.fill_derivatives(
+        is_good = _kernels.fill_derivatives(
             form, scores, labels, weight, weights, shift, gradient, hessian, team
         )
-        if flags:
-            explain(flags, raw, labels, weight)
+        if not is_good:
+            explain(raw, labels, weight)
         return gradient, hessian
 
     def _form(self) -> tuple[Any, tuple[np.float32, np.float32], np.float32]:
