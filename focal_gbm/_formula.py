@@ -326,10 +326,10 @@ def raw_score(x, gamma):
 
 
 @formula
-def omega(x, gamma):
-    """Return omega(x) = G(z) / L'(z) at z = L^-1(x): even, positive, 1/(1+gamma)
+def omega(z, gamma):
+    """Return omega(x) = G(z) / L'(z) at x = L(z): even, positive, 1/(1+gamma)
     in both tails; focal loss on the log-odds is log-loss with this weight."""
-    a, u, l0, inverse = parts(raw_score(x, gamma))
+    a, u, l0, inverse = parts(z)
     hit, miss, _ = both_slopes(a, u, l0, inverse, gamma)
     return (hit + miss) / link_slope(a, u, l0, inverse, gamma)
 
@@ -350,7 +350,8 @@ def _posterior(form, x, positive):
 
 @formula
 def _exact_posterior(form, x, positive):
-    return log_loss_gradient_hessian(x, positive, omega(x, form.gamma), 1.0)
+    weight = omega(raw_score(x, form.gamma), form.gamma)
+    return log_loss_gradient_hessian(x, positive, weight, 1.0)
 
 
 @formula

@@ -182,10 +182,11 @@ def fill_raw_score(x, gamma, out):
 
 
 @_compiled(error_model="numpy")
-def fill_omega(x, gamma, out):
-    """Write omega(x)."""
+def fill_omega(z, gamma, x, out):
+    """Write x = L(z) and omega(x)."""
     for i in range(out.shape[0]):
-        out[i] = omega(x[i], gamma)
+        x[i] = log_odds(z[i], gamma)
+        out[i] = omega(z[i], gamma)
 
 
 @_compiled(error_model="numpy")

@@ -30,8 +30,10 @@ def posterior_form(gamma: float) -> LogLoss | Posterior:
         return LogLoss(np.float32(1.0))
     centre = 4.0 * (1.0 + gamma)
     t = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
-    value = np.empty(_NODES)
-    fill_omega(centre * (1 + t) / (1 - t), gamma, value)
+    # nodes in z, for L^-1 is not in closed form; those in x are near the Chebyshev ones
+    x, value = np.empty(_NODES), np.empty(_NODES)
+    fill_omega(4.0 * (1 + t) / (1 - t), gamma, x, value)
+    t = (x - centre) / (x + centre)
     numerator, denominator = _fit_rational(chebvander(t, _DEGREE), (1 + gamma) * value)
     scale = 1.0 / denominator[0]
     return _float32_form(numerator * scale, denominator * scale, 1.0 / centre)

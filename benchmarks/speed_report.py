@@ -1,0 +1,276 @@
+"""The page and the picture of the speed benchmark.
+
+python benchmarks/speed_report.py [speed.jsonl] [--to benchmarks]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import runner
+from matplotlib.figure import Figure
+from report import markdown
+from speed_training import BUILT_IN
+
+FILE = runner.RESULTS / "speed.jsonl"
+_NAMES = ("seconds", "ratio", "low", "high", "leaves", "share", "value", "ns")
+COLOURS = {"LightGBM": "tab:green", "XGBoost": "tab:blue"}
+OURS = ("gamma 0", "gamma 2", "gamma 2, link='logit'")
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Return the last record of each key."""
+    last: dict[str, Any] = {}
+    for record in runner.read(path):
+        key = {k: v for k, v in record.items() if k not in _NAMES}
+        last[json.dumps(key)] = record
+    return pd.DataFrame(list(last.values()))
+
+
+def of(records: pd.DataFrame, what: str, device: str = "cpu") -> pd.DataFrame:
+    """Return the records of one kind, without the columns that it does not have."""
+    rows = records[(records["what"] == what) & (records["device"] == device)]
+    return rows.dropna(axis=1, how="all").drop(columns=["what", "device"])
+
+
+def _size(n_rows: float) -> str:
+    n = int(n_rows)
+    return f"{n // 10**6}M" if n >= 10**6 else f"{n // 1000}k" if n >= 1000 else str(n)
+
+
+def _setting(row: Any) -> str:
+    return f"{_size(row.rows)}, {int(row.threads)} t"
+
+
+def ratios(records: pd.DataFrame, what: str, library: str) -> pd.DataFrame:
+    """Return the median ratios to the built-in loss by rows and threads."""
+    rows = of(records, what)
+    rows = rows[rows["library"] == library]
+    rows = rows.assign(setting=[_setting(row) for row in rows.itertuples()])
+    rows = rows.sort_values(["rows", "threads"], kind="stable")
+    order = rows["contestant"].unique()
+    wide = rows.pivot_table("ratio", "contestant", "setting", sort=False)
+    return wide.reindex(order)
+
+
+def detail(records: pd.DataFrame, library: str, n_rows: int) -> pd.DataFrame:
+    """Return times, ranges, leaves and the share of the objective, on all threads."""
+    rows = of(records, "iteration")
+    rows = rows[(rows["library"] == library) & (rows["rows"] == n_rows)]
+    rows = rows[rows["threads"] == rows["threads"].max()].set_index("contestant")
+    ours = rows.loc["gamma 2", "seconds"]
+    return pd.DataFrame(
+        {
+            "ms a tree": rows["seconds"] * 1e3,
+            "ratio": rows["ratio"],
+            "lowest": rows["low"],
+            "highest": rows["high"],
+            "times ours (gamma 2)": rows["seconds"] / ours,
+            "leaves": rows["leaves"],
+            "objective's share": rows["share"],
+        }
+    )
+
+
+def kernel(records: pd.DataFrame) -> pd.DataFrame:
+    """Return nanoseconds a row by rows and dtype of the scores."""
+    rows = of(records, "kernel")
+    columns = ["rows", "dtype"]
+    wide = rows.pivot_table("ns", "contestant", columns, sort=False)
+    wide.columns = [f"{_size(n)}, {dtype}" for n, dtype in wide.columns]
+    return wide
+
+
+def start_up(records: pd.DataFrame) -> pd.DataFrame:
+    """Return milliseconds of imports and first fits."""
+    names = ("import", "first fit ever", "first fit, later")
+    rows = pd.concat([of(records, name).assign(what=name) for name in names])
+    wide = rows.assign(ms=rows["seconds"] * 1e3).pivot_table(
+        "ms", "contestant", "what", sort=False
+    )
+    return wide.reindex(columns=names)
+
+
+def predict(records: pd.DataFrame) -> pd.DataFrame:
+    """Return microseconds of predict_proba and the ratio to the parent's."""
+    rows = of(records, "predict_proba")
+    rows = rows.assign(microseconds=rows["seconds"] * 1e6)
+    wide = rows.pivot_table(
+        ["microseconds", "ratio"], ["library", "rows"], "contestant", sort=False
+    )
+    table = wide["microseconds"].assign(ratio=wide["ratio", "ours"])
+    return table.reset_index().astype({"rows": int})
+
+
+def memory(records: pd.DataFrame) -> pd.DataFrame:
+    """Return bytes a row of a fit, above the data."""
+    rows = of(records, "memory")
+    wide = rows.pivot_table("value", "contestant", "weighted", sort=False)
+    return wide.rename(columns={False: "without weights", True: "with weights"})
+
+
+def draw(records: pd.DataFrame, path: Path) -> None:
+    """Draw an iteration against the built-in one, its growth with the rows, and
+    average precision against the seconds of a fit."""
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1.3, 1, 1))
+    _draw_ratios(left, of(records, "iteration"))
+    _draw_growth(middle, of(records, "iteration"))
+    _draw_reach(right, of(records, "average precision"))
+    figure.savefig(path, dpi=110)
+
+
+def _draw_ratios(axes: Any, rows: pd.DataFrame) -> None:
+    n_rows = max(rows.loc[~rows["contestant"].isin([*OURS, BUILT_IN]), "rows"])
+    rows = rows[(rows["rows"] == n_rows) & (rows["threads"] == rows["threads"].max())]
+    names = [name for name in rows["contestant"].unique() if name != BUILT_IN][::-1]
+    for i, (library, of_library) in enumerate(rows.groupby("library", sort=False)):
+        places = [names.index(n) for n in of_library["contestant"] if n != BUILT_IN]
+        shown = of_library[of_library["contestant"] != BUILT_IN]
+        arms = np.abs(shown[["low", "high"]].to_numpy().T - shown["ratio"].to_numpy())
+        axes.errorbar(
+            shown["ratio"],
+            np.array(places) + 0.12 * (1 - 2 * i),
+            xerr=arms,
+            fmt="o",
+            capsize=2,
+            color=COLOURS[library],
+            label=library,
+        )
+    axes.axvline(1.0, color="black", linewidth=0.8)
+    axes.set_xscale("log")
+    ticks = [0.9, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_yticks(
+        range(len(names)), [f"ours, {n}" if n in OURS else n for n in names]
+    )
+    axes.set_xlabel(f"time of an iteration / built-in loss, {_size(n_rows)} rows")
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(fontsize="small")
+
+
+def _draw_growth(axes: Any, rows: pd.DataFrame) -> None:
+    rows = rows[rows["threads"] == rows["threads"].max()]
+    for library, of_library in rows.groupby("library", sort=False):
+        for name, style in ((BUILT_IN, ":"), ("gamma 2", "-")):
+            line = of_library[of_library["contestant"] == name].sort_values("rows")
+            axes.plot(
+                line["rows"],
+                line["seconds"] / line["rows"] * 1e9,
+                style,
+                marker="o",
+                color=COLOURS[library],
+                label=f"{library}, {'ours, ' if name in OURS else ''}{name}",
+            )
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("rows")
+    axes.set_ylabel("nanoseconds a row and tree")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+
+
+def _draw_reach(axes: Any, rows: pd.DataFrame) -> None:
+    for name, line in rows.groupby("contestant", sort=False):
+        library = "XGBoost" if "XGB" in name else "LightGBM"
+        style = "-" if name.startswith("Focal") else "--" if "recipe" in name else ":"
+        axes.plot(
+            line["seconds"],
+            line["value"],
+            style,
+            marker="o",
+            color=COLOURS[library],
+            label=name,
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("seconds of a fit, 5 to 200 trees")
+    axes.set_ylabel("average precision, simulated payments")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+
+
+def text(path: Path) -> str:
+    """Return SPEED.md."""
+    records = read(path)
+    parts = [_HEAD.format(machines=runner.described(path))]
+    for library in COLOURS:
+        parts.append(f"\n## An iteration in {library}\n\nRatio to the built-in loss:\n")
+        parts.append(markdown(ratios(records, "iteration", library)))
+        for n_rows in sorted(of(records, "iteration")["rows"].unique())[1:]:
+            parts.append(f"\n{_size(n_rows)} rows, all threads:\n")
+            parts.append(markdown(detail(records, library, n_rows)))
+        parts.append("\nWhole fits of the estimators, 100 trees, ratio:\n")
+        parts.append(markdown(ratios(records, "fit", library)))
+    gap = of(records, "largest difference of log-odds")["value"].max()
+    parts.append(_TREES.format(gap=gap))
+    tables = {
+        "Whole packages": (_PACKAGES, of(records, "package").drop(columns="threads")),
+        "The kernel": (_KERNEL, kernel(records)),
+        "Start-up": (_START_UP, start_up(records)),
+        "predict_proba": (_PREDICT, predict(records)),
+        "Memory": (_MEMORY, memory(records)),
+    }
+    for title, (words, table) in tables.items():
+        parts.append(f"\n## {title}\n\n{words}\n")
+        has_names = table.index.name is not None
+        parts.append(markdown(table, index=has_names))
+    return "\n".join(parts) + "\n"
+
+
+_HEAD = """\
+# Speed
+
+Written by `python benchmarks/speed.py --to benchmarks/results` and
+`python benchmarks/speed_report.py`. Contestants are timed in turn, round by round, on
+the same 30 features; a ratio is the median over rounds of a contestant's time over
+that of the built-in loss in the same round. "gamma 0" grows the built-in loss's trees.
+"played back" computes nothing and returns recorded derivatives: what is left is what
+the library asks of any custom objective. The other recipes are called as their
+packages define them.
+
+{machines}
+
+![An iteration, its growth, and what a fit reaches](speed.png)
+"""
+_TREES = """
+The trees at gamma 0 are those of the built-in loss: raw scores differ by at most
+{gap:.1e}.
+"""
+_PACKAGES = """\
+Seconds a tree of whole packages at their default size of tree (31 leaves in LightGBM,
+depth 6 elsewhere), from fits with 3 and with 13 trees; ratio to LightGBM. CatBoost's
+rows are quantised and YDF's read before."""
+_KERNEL = """\
+Nanoseconds a row of the public callable by rows and dtype of the scores, and of a loop
+that only moves the same bytes (scores and labels in, two vectors out: 16 bytes a row,
+20 with float64 scores). "threads" is the objective's `n_jobs`."""
+_START_UP = """\
+Milliseconds. Imports above those of the parent library (for the package: above bare
+Python); what the first fit of a process costs above its second, on 2,000 rows: with no
+kernel compiled yet, and in later processes."""
+_PREDICT = "Microseconds of a call, same trees, and the ratio."
+_MEMORY = """\
+Bytes a row that a fit of 5 trees takes at its peak above the data, in a process of its
+own."""
+
+
+def main() -> None:
+    """Write the page and the picture."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("file", nargs="?", type=Path, default=FILE)
+    parser.add_argument("--to", type=Path, default=Path(__file__).parent)
+    arguments = parser.parse_args()
+    draw(read(arguments.file), arguments.to / "speed.png")
+    page = arguments.to / "SPEED.md"
+    page.write_text(text(arguments.file))
+    print(page)
+
+
+if __name__ == "__main__":
+    main()
