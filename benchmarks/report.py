@@ -226,7 +226,7 @@ def markdown(table: pd.DataFrame, digits: int = 3, **options: Any) -> str:
     frame = table.copy()
     whole = frame.select_dtypes("integer").columns
     frame[whole] = frame[whole].astype(str)  # tabulate would make them floats
-    text: str = frame.to_markdown(floatfmt=f".{digits}f", **options)
+    text: str = frame.to_markdown(**{"floatfmt": f".{digits}f", **options})
     return text
 
 

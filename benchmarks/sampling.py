@@ -150,9 +150,7 @@ def table(library: str) -> pd.DataFrame:
     if "error" in rows:
         rows = rows[rows["error"].isna()]
     index = ["loss", "switch", "set"]
-    means = rows.groupby(index, sort=False)[
-        ["ap", "recall_01", "log_loss", "seconds"]
-    ].mean()
+    means = rows.groupby(index)[["ap", "recall_01", "log_loss", "seconds"]].mean()
     lines = []
     for loss, switch in product(LOSSES[library], SWITCHES[library]):
         if (loss, switch) not in means.index.droplevel("set"):

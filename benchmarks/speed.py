@@ -56,7 +56,7 @@ def measured(arguments: argparse.Namespace) -> Iterator[Record]:
         "kernel": lambda: speed_around.kernel(most, device, 5 * rounds),
         "start_up": lambda: speed_around.start_up(min(rounds, 7)),
         "predict": lambda: speed_around.predict(most, rounds, (1, 1_000, largest)),
-        "memory": lambda: speed_around.memory(largest, most),
+        "memory": lambda: speed_around.memory(4 * largest, most),
         "reach": lambda: speed_around.reach(most, (5, 10, 20, 50, 100, 200)),
     }
     for part in arguments.parts or _parts_for(device):

@@ -113,7 +113,7 @@ class Library:
     name: str
     train: Callable[[Any, int], Any]
     raw_score: Callable[[Any], np.ndarray]
-    leaves: Callable[[Any], int]
+    leaves: Callable[[Any], float]
     parent: Any
     neutral: Any
     default: Any
@@ -137,7 +137,9 @@ def lightgbm(X: np.ndarray, y: np.ndarray, threads: int, _device: str) -> Librar
             {**params, "objective": objective or "binary"}, data, n_trees
         ),
         lambda booster: booster.predict(X[:10_000], raw_score=True),
-        lambda booster: booster.dump_model()["tree_info"][-1]["num_leaves"],
+        lambda booster: np.mean(
+            [tree["num_leaves"] for tree in booster.dump_model()["tree_info"]]
+        ),
         LGBMClassifier(boost_from_average=False, **common),
         FocalLGBMClassifier(focal_gamma=0.0, **as_built_in, **common),
         FocalLGBMClassifier(**common),
@@ -161,7 +163,7 @@ def xgboost(X: np.ndarray, y: np.ndarray, threads: int, device: str) -> Library:
         "XGBoost",
         lambda objective, n_trees: xgb.train(params, data, n_trees, obj=objective),
         lambda booster: booster.predict(head, output_margin=True),
-        lambda booster: booster.get_dump()[-1].count("leaf="),
+        lambda booster: np.mean([t.count("leaf=") for t in booster.get_dump()]),
         XGBClassifier(base_score=0.5, **common),
         FocalXGBClassifier(**neutral, **common),
         FocalXGBClassifier(**common),

@@ -1,0 +1,107 @@
+"""The machinery of the speed benchmarks; what it measures decides no test."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import sampling
+import speed_report
+import speed_training
+import timing
+
+from focal_gbm import FocalObjective
+
+
+def test_contestants_take_turns():
+    order = []
+    calls = {name: lambda name=name: order.append(name) for name in "abc"}
+    times = timing.in_turn(calls, 4)
+    assert list(times) == ["a", "b", "c"]
+    assert "".join(order) == "abc" + "abc" + "bca" + "cab" + "abc"
+
+
+def test_ratios_are_those_of_the_rounds():
+    times = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [2.0, 2.0, 2.0]})
+    one, other = timing.compared(times, calls=2)
+    assert one["ratio"] == 1
+    assert one["seconds"] == 1
+    assert (other["ratio"], other["low"], other["high"]) == (1, 0.5, 2)
+
+
+def test_the_recipe_and_the_peers_are_focal_loss():
+    """A peer of another gamma, or on another scale, would be timed in vain."""
+    rng = np.random.default_rng(0)
+    raw = rng.normal(-2, 2, 500)
+    y = (rng.random(500) < 0.3).astype(float)
+    data = SimpleNamespace(get_label=lambda: y)
+    objective = FocalObjective(2.0, link="logit", hessian="exact")
+    gradient, hessian = objective(y, raw)
+    mine = speed_training.numpy_recipe(raw, data)
+    np.testing.assert_allclose(mine[0], gradient, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(mine[1], hessian, rtol=1e-4, atol=1e-7)
+    for library in ("LightGBM", "XGBoost"):
+        for peer in speed_training.peers(library).values():
+            np.testing.assert_allclose(peer(raw, data)[0], gradient, atol=1e-4)
+
+
+def test_what_is_played_back_trains_the_same():
+    X, y = timing.make_data(2000)
+    library = speed_training.lightgbm(X, y, 1, "cpu")
+    objective = FocalObjective(gamma=0.0)
+    tape = speed_training.Playback(objective, 5)
+    expected = library.raw_score(library.train(objective, 5))
+    for _ in range(2):
+        played = library.raw_score(library.train(tape, 5))
+        np.testing.assert_array_equal(played, expected)
+
+
+def test_the_last_record_of_a_key_counts(tmp_path):
+    key = {"what": "memory", "contestant": "A", "weighted": False, "device": "cpu"}
+    lines = [{"machine": "x"}, {**key, "value": 1.0}, {**key, "value": 2.0}]
+    path = tmp_path / "speed.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    records = speed_report.read(path)
+    assert speed_report.memory(records).to_numpy().tolist() == [[2.0]]
+
+
+@pytest.fixture
+def sampled(tmp_path, monkeypatch):
+    """Records where a switch takes half the time and a tenth of the precision."""
+    path = tmp_path / "sampling.jsonl"
+    lines = []
+    for name in (sampling.LARGE, "one", "two"):
+        results = []
+        for switch, factor in ((sampling.NONE, 1.0), ("goss 0.1 + 0.1", 0.5)):
+            for loss in sampling.LOSSES["LightGBM"]:
+                result = {"switch": switch, "loss": loss, "seconds": 4 * factor}
+                result |= {"ap": 0.5 + 0.1 * factor, "recall_01": 0.5, "log_loss": 0.1}
+                results.append(result)
+        results.append({"switch": "x", "loss": "focal", "error": "no such switch"})
+        key = {"set": name, "repeat": 0, "library": "LightGBM"}
+        lines.append({"key": key, "results": results})
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    monkeypatch.setattr(sampling, "FILE", path)
+
+
+def test_switches_are_compared_with_the_same_loss(sampled):
+    table = sampling.table("LightGBM").set_index(["loss", "switch"])
+    for loss in sampling.LOSSES["LightGBM"]:
+        row = table.loc[(loss, "goss 0.1 + 0.1")]
+        assert row["seconds"] == 0.5
+        assert row["difference"] == pytest.approx(-0.05)
+        assert row["log-loss"] == pytest.approx(1.0)
+    assert sampling.refused("LightGBM") == "- x, focal: no such switch"
+
+
+def test_the_switches_are_the_librarys():
+    """A name that the library does not know would be dropped in silence."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2))
+    for library, losses in sampling.LOSSES.items():
+        kind, parameters = losses["focal"]
+        for switches in sampling.SWITCHES[library].values():
+            kind(n_estimators=1, **parameters, **switches).fit(X, X[:, 0] > 1)
