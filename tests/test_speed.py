@@ -73,7 +73,7 @@ def sampled(tmp_path, monkeypatch):
     """Records where a switch takes half the time and a tenth of the precision."""
     path = tmp_path / "sampling.jsonl"
     lines = []
-    for name in (sampling.LARGE, "one", "two"):
+    for name in (sampling.LARGE, sampling.WIDE, "one"):
         results = []
         for switch, factor in ((sampling.NONE, 1.0), ("goss 0.1 + 0.1", 0.5)):
             for loss in sampling.LOSSES["LightGBM"]:
@@ -91,7 +91,7 @@ def test_switches_are_compared_with_the_same_loss(sampled):
     table = sampling.table("LightGBM").set_index(["loss", "switch"])
     for loss in sampling.LOSSES["LightGBM"]:
         row = table.loc[(loss, "goss 0.1 + 0.1")]
-        assert row["seconds"] == 0.5
+        assert row["seconds, large"] == row["seconds, wide"] == 0.5
         assert row["difference"] == pytest.approx(-0.05)
         assert row["log-loss"] == pytest.approx(1.0)
     assert sampling.refused("LightGBM") == "- x, focal: no such switch"
