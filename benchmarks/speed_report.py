@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import report
 import runner
 from matplotlib.figure import Figure
-from report import markdown
 from speed_training import BUILT_IN
 
 FILE = runner.RESULTS / "speed.jsonl"
@@ -27,15 +27,30 @@ def read(path: Path) -> pd.DataFrame:
     """Return the last record of each key."""
     last: dict[str, Any] = {}
     for record in runner.read(path):
+        record = {"allocator": "", **record}
         key = {k: v for k, v in record.items() if k not in _NAMES}
         last[json.dumps(key)] = record
     return pd.DataFrame(list(last.values()))
 
 
-def of(records: pd.DataFrame, what: str, device: str = "cpu") -> pd.DataFrame:
+def of(records: pd.DataFrame, what: str) -> pd.DataFrame:
     """Return the records of one kind, without the columns that it does not have."""
-    rows = records[(records["what"] == what) & (records["device"] == device)]
-    return rows.dropna(axis=1, how="all").drop(columns=["what", "device"])
+    is_plain = (records["device"] == "cpu") & (records["allocator"] == "")
+    rows = records[is_plain & (records["what"] == what)]
+    return rows.dropna(axis=1, how="all").drop(columns=["what", "device", "allocator"])
+
+
+def allocators(records: pd.DataFrame) -> pd.DataFrame:
+    """Return ratios of iterations where the environment told malloc what to do."""
+    rows = records[(records["allocator"] != "") & (records["what"] == "iteration")]
+    rows = rows.assign(rows=rows["rows"].map(_size))
+    index = ["allocator", "library", "rows"]
+    return rows.pivot_table("ratio", index, "contestant", sort=False).reset_index()
+
+
+def markdown(table: pd.DataFrame, digits: int = 3, **options: Any) -> str:
+    """Return a table with blanks where nothing was measured."""
+    return report.markdown(table, digits, **options).replace("nan |", "    |")
 
 
 def _size(n_rows: float) -> str:
@@ -125,6 +140,7 @@ def predict(records: pd.DataFrame) -> pd.DataFrame:
 def memory(records: pd.DataFrame) -> pd.DataFrame:
     """Return bytes a row of a fit, above the data."""
     rows = of(records, "memory")
+    rows = rows[rows["rows"] == rows["rows"].max()]
     wide = rows.pivot_table("value", "contestant", "weighted", sort=False)
     return wide.rename(columns={False: "without weights", True: "with weights"})
 
@@ -220,14 +236,17 @@ def text(path: Path) -> str:
     parts = [_HEAD.format(machines=runner.described(path))]
     for library in COLOURS:
         parts.append(f"\n## An iteration in {library}\n\nRatio to the built-in loss:\n")
-        parts.append(markdown(ratios(records, "iteration", library), missingval=""))
+        parts.append(markdown(ratios(records, "iteration", library)))
         for n_rows in sorted(of(records, "iteration")["rows"].unique())[1:]:
             parts.append(f"\n{_size(n_rows)} rows, all threads:\n")
-            parts.append(markdown(detail(records, library, n_rows), missingval=""))
+            parts.append(markdown(detail(records, library, n_rows)))
         parts.append("\nWhole fits of the estimators, 100 trees, ratio:\n")
-        parts.append(markdown(ratios(records, "fit", library), missingval=""))
+        parts.append(markdown(ratios(records, "fit", library)))
     parts.append(f"\n## The trees\n\n{_TREES}\n")
     parts.append(markdown(gaps(records), 1, floatfmt=".0e"))
+    if len(told := allocators(records)):
+        parts.append(f"\n## Memory that is kept\n\n{_KEPT}\n")
+        parts.append(markdown(told, index=False))
     tables = {
         "Whole packages": (_PACKAGES, packages(records)),
         "The kernel": (_KERNEL, kernel(records)),
@@ -238,7 +257,7 @@ def text(path: Path) -> str:
     for title, (words, table) in tables.items():
         parts.append(f"\n## {title}\n\n{words}\n")
         has_names = table.index.name is not None
-        parts.append(markdown(table, index=has_names, missingval=""))
+        parts.append(markdown(table, index=has_names))
     return "\n".join(parts) + "\n"
 
 
@@ -266,6 +285,11 @@ _TREES = """\
 Largest difference of raw scores between the built-in loss and ours at gamma 0. They are
 the same trees, but for splits of equal gain to the last bits of a float32, of which
 XGBoost may then take the other one."""
+_KEPT = """\
+glibc returns blocks above 32 MB to the system at once, and XGBoost asks for fresh ones
+in every iteration of a custom objective: 120 MB at ten million rows, which the system
+has to clear, page by page. Told to keep them, with the variables below set before
+Python starts, the same iterations take:"""
 _PACKAGES = """\
 Time of a tree of whole packages at their default size of tree (31 leaves in LightGBM,
 depth 6 elsewhere), from fits with 3 and with 13 trees; ratio to LightGBM. CatBoost's
@@ -273,7 +297,10 @@ rows are quantised and YDF's read before."""
 _KERNEL = """\
 Nanoseconds a row of the public callable by rows and dtype of the scores, and of a loop
 that only moves the same bytes (scores and labels in, two vectors out: 16 bytes a row,
-20 with float64 scores). "threads" is the objective's `n_jobs`."""
+20 with float64 scores). "threads" is the objective's `n_jobs`. The default link at
+gamma 2 computes 65 floating-point operations a row, by the assembly of its loop (24
+fused multiply-adds, 12 products, 4 sums and a division for 16 rows at a time):
+arithmetic bounds it on one core, and memory on two."""
 _START_UP = """\
 Milliseconds. Imports above those of the parent library (for the package: above bare
 Python); what the first fit of a process costs above its second, on 2,000 rows: with no

@@ -60,7 +60,8 @@ def test_what_is_played_back_trains_the_same():
 
 
 def test_the_last_record_of_a_key_counts(tmp_path):
-    key = {"what": "memory", "contestant": "A", "weighted": False, "device": "cpu"}
+    key = {"what": "memory", "contestant": "A", "weighted": False, "rows": 1}
+    key |= {"device": "cpu", "allocator": ""}
     lines = [{"machine": "x"}, {**key, "value": 1.0}, {**key, "value": 2.0}]
     path = tmp_path / "speed.jsonl"
     path.write_text("\n".join(json.dumps(line) for line in lines))
