@@ -271,7 +271,7 @@ that of the built-in loss in the same round. "gamma 0" grows the built-in loss's
 "played back" computes nothing and returns recorded derivatives: what is left is what
 the library asks of any custom objective, and at 10 million rows the way of the records
 from memory. The other recipes are called as their packages define them; ratios compare
-only where trees have as many leaves (mean over trees).
+only where trees have as many leaves.
 
 FocalXGBClassifier at gamma 0 hands training to XGBoost's own log-loss: see its fits. In
 every other case XGBoost copies scores to Python and derivatives back, into memory that
