@@ -225,11 +225,10 @@ Written by `python benchmarks/sampling.py`: both losses with the same switches, 
 sets of [RESULTS.md](RESULTS.md), a large one (simulated payments, 870,000 rows of 18
 columns) and a wide one (clusters, 100,000 rows of 200 columns), three repeats each, one
 thread, 100 trees. Seconds are those of a fit, relative to log-loss on all rows. The
-difference in average precision is to the same loss on all
-rows: its mean over sets with the interval of 95 %, and the worst set; likewise the mean
-difference in recall at 0.1 % false positives, and the geometric mean of log-loss, above
-1 being worse. In LightGBM log-loss is protected: `boost_from_average=False,
-min_child_weight=1`.
+difference in average precision is to the same loss on all rows: its mean over sets with
+the interval of 95 %, and the worst set; likewise the mean difference in recall at 0.1 %
+false positives, and the geometric mean of log-loss, above 1 being worse. In LightGBM
+log-loss is protected: `boost_from_average=False, min_child_weight=1`.
 
 {machines}
 """

@@ -4,6 +4,7 @@ predict, memory, and the time to a given average precision."""
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,14 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import xgboost as xgb
 from lightgbm import LGBMClassifier
 from numba import njit
 from sklearn.metrics import average_precision_score
-from speed_training import BUILT_IN, numpy_recipe
+from speed_training import BUILT_IN, estimators, numpy_recipe
 from timing import compared, in_turn, make_data, seconds
 from xgboost import XGBClassifier
 
@@ -39,7 +39,7 @@ FORMS = (
 
 
 @njit
-def _stream(raw, y, gradient, hessian):  # type: ignore[no-untyped-def]
+def _stream(raw, y, gradient, hessian):
     for i in range(len(y)):
         gradient[i] = raw[i]
         hessian[i] = y[i]
@@ -98,7 +98,7 @@ def packages(n_rows: int, threads: int, rounds: int) -> Iterator[Record]:
         for name, make in makers.items()
         for n in (few, more)
     }
-    times = in_turn(calls, rounds)  # type: ignore[arg-type]
+    times = in_turn(calls, rounds)
     trees = pd.DataFrame({m: times[(m, more)] - times[(m, few)] for m in makers})
     for row in compared(trees, more - few):
         yield {"what": "package", "rows": n_rows, "threads": threads, **row}
@@ -203,8 +203,6 @@ def _import_time(code: str, repeats: int) -> float:
 
 
 def _said(code: str, variables: dict[str, str]) -> float:
-    import os
-
     run = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, **variables},
@@ -215,29 +213,11 @@ def _said(code: str, variables: dict[str, str]) -> float:
     return float(run.stdout.rpartition("took")[2])
 
 
-def _pairs(threads: int) -> dict[str, tuple[Any, Any]]:
-    """Return estimators of the same trees, the parent and ours."""
-    quiet = {"n_jobs": threads, "verbose": -1}
-    as_built_in = {"start": 0.0, "max_step": None, "min_child_weight": 1e-3}
-    return {
-        "LightGBM": (
-            LGBMClassifier(boost_from_average=False, **quiet),
-            FocalLGBMClassifier(focal_gamma=0.0, **as_built_in, **quiet),
-        ),
-        "XGBoost": (
-            XGBClassifier(base_score=0.5, n_jobs=threads),
-            FocalXGBClassifier(
-                focal_gamma=0.0, max_step=None, base_score=0.5, n_jobs=threads
-            ),
-        ),
-    }
-
-
 def predict(threads: int, rounds: int, sizes: tuple[int, ...]) -> Iterator[Record]:
     """Yield seconds of predict_proba of both estimators, on one row and on many."""
     X, y = make_data(max(sizes))
     n_fit = min(len(X), 200_000)
-    for name, models in _pairs(threads).items():
+    for name, (*models, _) in estimators(threads).items():
         for model in models:
             model.fit(X[:n_fit], y[:n_fit])
         for n_rows in sizes:
@@ -259,16 +239,13 @@ def predict(threads: int, rounds: int, sizes: tuple[int, ...]) -> Iterator[Recor
 def memory(n_rows: int, threads: int) -> Iterator[Record]:
     """Yield the peak of a fit above what the data take, in bytes a row; each in a
     process of its own."""
-    estimators = {
-        "LGBMClassifier": LGBMClassifier(n_estimators=5, n_jobs=threads, verbose=-1),
-        "FocalLGBMClassifier": FocalLGBMClassifier(
-            n_estimators=5, n_jobs=threads, verbose=-1
-        ),
-        "XGBClassifier": XGBClassifier(n_estimators=5, n_jobs=threads),
-        "FocalXGBClassifier": FocalXGBClassifier(n_estimators=5, n_jobs=threads),
-    }
+    models = [
+        model.set_params(n_estimators=5)
+        for parent, _, ours in estimators(threads).values()
+        for model in (parent, ours)
+    ]
     spawn = multiprocessing.get_context("spawn")
-    for name, model in estimators.items():
+    for model in models:
         for weighted in (False, True):
             with spawn.Pool(1) as pool:
                 peak = pool.apply(_peak, (model, n_rows, weighted))
@@ -276,7 +253,7 @@ def memory(n_rows: int, threads: int) -> Iterator[Record]:
                 "what": "memory",
                 "rows": n_rows,
                 "weighted": weighted,
-                "contestant": name,
+                "contestant": type(model).__name__,
                 "value": peak / n_rows,
             }
 
@@ -350,6 +327,3 @@ class _Labels:
 
 def _for_labels(y: np.ndarray, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return numpy_recipe(raw, _Labels(y))
-
-
-VERSIONS = {"LightGBM": lgb.__version__, "XGBoost": xgb.__version__}

@@ -298,9 +298,8 @@ _KERNEL = """\
 Nanoseconds a row of the public callable by rows and dtype of the scores, and of a loop
 that only moves the same bytes (scores and labels in, two vectors out: 16 bytes a row,
 20 with float64 scores). "threads" is the objective's `n_jobs`. The default link at
-gamma 2 computes 65 floating-point operations a row, by the assembly of its loop (24
-fused multiply-adds, 12 products, 4 sums and a division for 16 rows at a time):
-arithmetic bounds it on one core, and memory on two."""
+gamma 2 computes some 65 floating-point operations a row (counted by hand in the
+assembly): arithmetic bounds it on one core, and memory on two."""
 _START_UP = """\
 Milliseconds. Imports above those of the parent library (for the package: above bare
 Python); what the first fit of a process costs above its second, on 2,000 rows: with no

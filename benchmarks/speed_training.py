@@ -119,6 +119,30 @@ class Library:
     default: Any
 
 
+def estimators(threads: int, device: str = "cpu") -> dict[str, tuple[Any, Any, Any]]:
+    """Return by library the parent, ours with the same trees, and ours by default."""
+    lgbm = {"n_jobs": threads, "verbose": -1}
+    xgb_ = {"n_jobs": threads, "device": device}
+    return {
+        "LightGBM": (
+            LGBMClassifier(boost_from_average=False, **lgbm),
+            FocalLGBMClassifier(
+                focal_gamma=0.0,
+                start=0.0,
+                max_step=None,
+                min_child_weight=1e-3,
+                **lgbm,
+            ),
+            FocalLGBMClassifier(**lgbm),
+        ),
+        "XGBoost": (
+            XGBClassifier(base_score=0.5, **xgb_),
+            FocalXGBClassifier(focal_gamma=0.0, max_step=None, base_score=0.5, **xgb_),
+            FocalXGBClassifier(**xgb_),
+        ),
+    }
+
+
 def lightgbm(X: np.ndarray, y: np.ndarray, threads: int, _device: str) -> Library:
     """Return LightGBM on the data."""
     params = {
@@ -129,8 +153,6 @@ def lightgbm(X: np.ndarray, y: np.ndarray, threads: int, _device: str) -> Librar
         "metric": "None",
     }
     data = lgb.Dataset(X, y, params=params, free_raw_data=False).construct()
-    common = {"n_jobs": threads, "verbose": -1}
-    as_built_in = {"start": 0.0, "max_step": None, "min_child_weight": 1e-3}
     return Library(
         "LightGBM",
         lambda objective, n_trees: lgb.train(
@@ -140,9 +162,7 @@ def lightgbm(X: np.ndarray, y: np.ndarray, threads: int, _device: str) -> Librar
         lambda booster: np.mean(
             [tree["num_leaves"] for tree in booster.dump_model()["tree_info"]]
         ),
-        LGBMClassifier(boost_from_average=False, **common),
-        FocalLGBMClassifier(focal_gamma=0.0, **as_built_in, **common),
-        FocalLGBMClassifier(**common),
+        *estimators(threads)["LightGBM"],
     )
 
 
@@ -157,16 +177,12 @@ def xgboost(X: np.ndarray, y: np.ndarray, threads: int, device: str) -> Library:
     }
     data = xgb.QuantileDMatrix(X, y)
     head = xgb.DMatrix(X[:10_000])
-    common = {"n_jobs": threads, "device": device}
-    neutral = {"focal_gamma": 0.0, "max_step": None, "base_score": 0.5}
     return Library(
         "XGBoost",
         lambda objective, n_trees: xgb.train(params, data, n_trees, obj=objective),
         lambda booster: booster.predict(head, output_margin=True),
         lambda booster: np.mean([t.count("leaf=") for t in booster.get_dump()]),
-        XGBClassifier(base_score=0.5, **common),
-        FocalXGBClassifier(**neutral, **common),
-        FocalXGBClassifier(**common),
+        *estimators(threads, device)["XGBoost"],
     )
 
 

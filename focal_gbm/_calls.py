@@ -101,10 +101,6 @@ def _pair(n_rows: int) -> tuple[Float32Array, Float32Array]:
     return np.empty(n_rows, np.float32), np.empty(n_rows, np.float32)
 
 
-def second(n_rows: int) -> tuple[Float32Array, Float32Array]:
-    return np.empty(0, np.float32), np.empty(n_rows, np.float32)
-
-
 # What this interpreter counts for a pair that nobody else holds.
 _UNSHARED = _references(_pair(0))
 
@@ -119,6 +115,6 @@ class Pair:
 
     def take(self, n_rows: int) -> tuple[Any, Any]:
         """Return two vectors of ``n_rows``."""
-        if len(self._held[1]) != n_rows or _references(self._held) != _UNSHARED:
+        if len(self._held[0]) != n_rows or _references(self._held) != _UNSHARED:
             self._held = self._make(n_rows)
         return self._held

@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from focal_gbm._calls import Pair, arguments, second
+from focal_gbm._calls import Pair, arguments
 
 
 class Kept(threading.local):
@@ -16,7 +16,6 @@ class Kept(threading.local):
 
     def __init__(self) -> None:
         self.pair = Pair()
-        self.second = Pair(second)
         self.loops: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         self._obstacle: str | None = None
 

@@ -186,9 +186,9 @@ class FocalObjective:
             If a raw score is NaN, a label is not 0 or 1, a weight is negative or
             not finite, or lengths differ.
         """
-        return self.derivatives(y_true, raw_prediction, sample_weight)
+        return self._derivatives(y_true, raw_prediction, sample_weight)
 
-    def derivatives(
+    def _derivatives(
         self,
         y_true: Any,
         raw_prediction: Any,
@@ -217,11 +217,9 @@ class FocalObjective:
         if weight is not None:
             weight = check_vector(weight, "sample_weight", np.float32, len(raw))
         scores: Any = raw
+        gradient, hessian = self._kept.pair.take(len(raw))
         if over_scores and raw.dtype == np.float32 and raw.flags.writeable:
-            scores, gradient = None, raw
-            _, hessian = self._kept.second.take(len(raw))
-        else:
-            gradient, hessian = self._kept.pair.take(len(raw))
+            scores, gradient = None, raw  # what nobody writes to takes no memory
         is_good = _kernels.fill_derivatives(
             form, scores, labels, weight, weights, shift, gradient, hessian, team
         )

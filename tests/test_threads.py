@@ -123,43 +123,38 @@ def test_is_kept_in_a_pickle():
     np.testing.assert_array_equal(objective(y, raw)[0], FocalObjective()(y, raw)[0])
 
 
-@BOTH
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [({"n_jobs": 1}, {1}), ({"n_jobs": 2}, {2}), ({"n_jobs": 3}, {3})],
-)
-def test_an_estimator_says_its_own_number(library, given, expected, monkeypatch):
-    seen = set()
-    derivatives = FocalObjective.derivatives
+@pytest.fixture
+def called(monkeypatch):
+    """The objectives that boosters call, one for a call."""
+    objectives = []
+    derivatives = FocalObjective._derivatives
 
     def watched(self, *arguments, **options):
-        seen.add(self.n_jobs)
+        objectives.append(self)
         return derivatives(self, *arguments, **options)
 
-    monkeypatch.setattr(FocalObjective, "derivatives", watched)
+    monkeypatch.setattr(FocalObjective, "_derivatives", watched)
+    return objectives
+
+
+@BOTH
+@pytest.mark.parametrize("n_jobs", [1, 2, 3])
+def test_an_estimator_says_its_own_number(library, n_jobs, called):
     rng = np.random.default_rng(1)
     X = rng.normal(size=(500, 3))
-    library.model(**given, n_estimators=2).fit(X, X[:, 0] > 1)
-    assert seen == expected
+    library.model(n_jobs=n_jobs, n_estimators=2).fit(X, X[:, 0] > 1)
+    assert {objective.n_jobs for objective in called} == {n_jobs}
 
 
-def test_log_loss_is_xgboosts_own(monkeypatch):
+def test_log_loss_is_xgboosts_own(called):
     """It then costs neither a call nor a copy; class weights need ours."""
-    calls = []
-    derivatives = FocalObjective.derivatives
-
-    def watched(self, *arguments, **options):
-        calls.append(self.gamma)
-        return derivatives(self, *arguments, **options)
-
-    monkeypatch.setattr(FocalObjective, "derivatives", watched)
     rng = np.random.default_rng(1)
     X = rng.normal(size=(500, 3))
     y = X[:, 0] > 1
     FocalXGBClassifier(focal_gamma=0.0, n_estimators=2).fit(X, y)
-    assert calls == []
+    assert called == []
     FocalXGBClassifier(focal_gamma=0.0, n_estimators=2, scale_pos_weight=5).fit(X, y)
-    assert calls == [0.0, 0.0]
+    assert [objective.gamma for objective in called] == [0.0, 0.0]
 
 
 @BOTH
@@ -183,17 +178,17 @@ def test_scores_that_nobody_needs_make_room(dtype, n_jobs):
     objective = FocalObjective(n_jobs=n_jobs)
     expected = [array.copy() for array in objective(y, raw, weight)]
     kept = raw.copy()
-    gradient, hessian = objective.derivatives(y, raw, weight, over_scores=True)
+    gradient, hessian = objective._derivatives(y, raw, weight, over_scores=True)
     np.testing.assert_array_equal(gradient, expected[0])
     np.testing.assert_array_equal(hessian, expected[1])
     assert np.shares_memory(gradient, raw) == (dtype is np.float32)
     kept[5] = np.nan
     kept.flags.writeable = False
     with pytest.raises(ValueError, match=r"raw_prediction must not be NaN.* row 5"):
-        objective.derivatives(y, kept, over_scores=True)
+        objective._derivatives(y, kept, over_scores=True)
     kept.flags.writeable = True
     with pytest.raises(ValueError, match="raw_prediction must not be NaN, got NaN"):
-        objective.derivatives(y, kept, over_scores=True)
+        objective._derivatives(y, kept, over_scores=True)
 
 
 def test_native_training_with_threads():
