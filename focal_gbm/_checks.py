@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import warnings
 from collections.abc import Collection
 from numbers import Real
 from typing import Any
@@ -12,6 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float64Array = NDArray[np.float64]
+
+
+def _interval(low: float, high: float, open_ends: bool) -> str:
+    """Return what a number has to satisfy, in words."""
+    if math.isinf(low) and math.isinf(high):
+        return ""
+    if math.isinf(high):
+        return f" {'>' if open_ends else '>='} {low}"
+    return f" in ({low}, {high})" if open_ends else f" in [{low}, {high}]"
 
 
 def check_real(
@@ -23,14 +33,17 @@ def check_real(
     open_ends: bool = False,
 ) -> float:
     """Return ``value`` as float if it is a finite number between the bounds."""
-    interval = f"({low}, {high})" if open_ends else f"[{low}, {high}]"
+    wanted = f"{name} must be a finite number{_interval(low, high, open_ends)}"
     if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
-        msg = f"{name} must be a number in {interval}, got {value!r}"
+        msg = f"{wanted}, got {value!r}"
         raise TypeError(msg)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an int or a fraction beyond float64
+        number = math.inf
     inside = low < number < high if open_ends else low <= number <= high
     if not (inside and math.isfinite(number)):
-        msg = f"{name} must be a finite number in {interval}, got {value!r}"
+        msg = f"{wanted}, got {value!r}"
         raise ValueError(msg)
     return number
 
@@ -38,6 +51,15 @@ def check_real(
 def check_positive(value: Any, name: str) -> float:
     """Return ``value`` as float if it is finite and > 0."""
     return check_real(value, name, low=0.0, high=math.inf, open_ends=True)
+
+
+def check_count(value: Any, name: str, *, low: int = 1) -> int:
+    """Return ``value`` as int if it is a whole number >= ``low``."""
+    number = check_real(value, name, low=low)
+    if number != int(number):
+        msg = f"{name} must be a whole number >= {low}, got {value!r}"
+        raise ValueError(msg)
+    return int(value)
 
 
 def check_gamma(value: Any, name: str = "gamma") -> float:
@@ -54,12 +76,9 @@ def check_alpha(value: Any, name: str = "alpha") -> float | None:
 
 def check_n_jobs(value: Any) -> int:
     """Return a number of threads, -1 standing for all."""
-    if value != -1:
-        check_real(value, "n_jobs", low=1)
-    if value != int(value):
-        msg = f"n_jobs must be a whole number, got {value!r}"
-        raise ValueError(msg)
-    return int(value)
+    if isinstance(value, Real) and value == -1:
+        return -1
+    return check_count(value, "n_jobs")
 
 
 def check_option(value: Any, name: str, options: Collection[str]) -> str:
@@ -117,15 +136,73 @@ def check_probabilities(values: ArrayLike, name: str = "y_prob") -> Float64Array
     return p
 
 
-def check_labels(y: ArrayLike, n_rows: int | None = None) -> Float64Array:
-    """Return labels 0 and 1 as float64."""
-    labels = check_vector(y, "y_true", np.float64, n_rows)
+def native(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in the byte order of this machine: Pandas refuses others."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def equal_to(labels: NDArray[Any], value: Any) -> NDArray[np.bool_]:
+    """Return which labels are equal to ``value``, as Python compares: True is 1, and
+    1.0 is 1, whatever the dtype of either."""
+    with warnings.catch_warnings():
+        # NumPy may warn where texts meet numbers, which are never equal
+        warnings.simplefilter("ignore")
+        result = np.asarray(labels == value)
+    if result.shape != labels.shape:
+        return np.zeros(labels.shape, np.bool_)
+    return result.astype(np.bool_)
+
+
+def check_labels(
+    y: ArrayLike, n_rows: int | None = None, *, pos_label: Any = None
+) -> Float64Array:
+    """Return labels as float64, 1 for the positive class: labels 0 and 1 or, with
+    ``pos_label``, that label and at most one other."""
+    if pos_label is not None:
+        return _coded(y, n_rows, pos_label)
+    try:
+        labels = check_vector(y, "y_true", np.float64, n_rows)
+    except (TypeError, ValueError) as error:
+        if np.asarray(y).dtype.kind not in "OSUT":
+            raise
+        first = np.ravel(np.asarray(y, dtype=object))[0]
+        msg = (
+            f"y_true must hold 0 and 1 only, got {first!r} in row 0; say with "
+            "pos_label which of other labels is the positive one"
+        )
+        raise ValueError(msg) from error
     bad = ~((labels == 0) | (labels == 1))
     if bad.any():
         row = int(bad.argmax())
         msg = f"y_true must hold 0 and 1 only, got {labels[row]} in row {row}"
         raise ValueError(msg)
     return labels
+
+
+def _coded(y: ArrayLike, n_rows: int | None, pos_label: Any) -> Float64Array:
+    import pandas as pd  # of no use to FocalLoss, and slow to import
+
+    labels = np.asarray(in_host_memory(y))
+    if labels.ndim != 1:
+        msg = f"y_true must be one-dimensional, got shape {labels.shape}"
+        raise ValueError(msg)
+    if n_rows is not None and len(labels) != n_rows:
+        msg = f"y_true must have {n_rows} values, one a row, got {len(labels)}"
+        raise ValueError(msg)
+    missing = np.asarray(pd.isna(labels))
+    if missing.any():
+        msg = f"y_true must not be missing, as it is in row {int(missing.argmax())}"
+        raise ValueError(msg)
+    positive = equal_to(labels, pos_label)
+    others = pd.unique(native(labels[~positive]))
+    if len(others) > 1:
+        listed = ", ".join(repr(label) for label in others[:3].tolist())
+        msg = (
+            f"y_true must hold pos_label={pos_label!r} and one other label, got "
+            f"{len(others)} others: {listed}"
+        )
+        raise ValueError(msg)
+    return positive.astype(np.float64)
 
 
 def check_weights(
