@@ -82,7 +82,7 @@ def train(budget: float) -> None:
         f"observed frauds {level[0]:.2f} before, {level[1]:.2f} after"
     )
 
-    threshold = alert_threshold(p, budget=budget * 7)
+    threshold = alert_threshold(p, budget=budget, day=day[choose])
     rate = float((p >= threshold).mean())
     recall = recall_at_alert_rate(y[choose], p, rate=rate)
     low, high = bootstrap_interval(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numba import cuda
 from numba.core.errors import NumbaPerformanceWarning
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm._calls import Pair
+from focal_gbm._calls import Pair, as_weights, check_heaviest
 from focal_gbm._checks import check_labels, check_weights
 from focal_gbm._formula import LogLoss, coarse, derivatives
 
@@ -62,13 +63,19 @@ class Loop:
     """Labels and weights on a device, and buffers for scores and derivatives there."""
 
     def __init__(
-        self, labels: ArrayLike, weight: ArrayLike | None, n_rows: int, device: str
+        self,
+        labels: ArrayLike,
+        weight: ArrayLike | None,
+        n_rows: int,
+        device: str,
+        limit: float = np.inf,
     ) -> None:
         y = check_labels(labels, n_rows)
         sample_weight = check_weights(weight, n_rows)
+        check_heaviest(sample_weight, limit, np.float32)
         size: Any = np.int8(1)
         if sample_weight is not None:
-            size = sample_weight.astype(np.float32)
+            size = as_weights(sample_weight, n_rows)
         rows = np.where(y > 0, size, -size)
         self._device = device
         with _on(device):
@@ -88,7 +95,9 @@ class Loop:
         n_rows = len(raw)
         with _on(self._device):
             gradient, hessian = self._pair.take(n_rows)
-            gradient.copy_to_device(raw.astype(np.float32, copy=False))
+            with np.errstate(over="ignore"):  # infinite is as good as beyond float32
+                scores = raw.astype(np.float32, copy=False)
+            gradient.copy_to_device(scores)
             blocks = -(-n_rows // _THREADS)
             with warnings.catch_warnings():  # that few rows leave the device idle
                 warnings.simplefilter("ignore", NumbaPerformanceWarning)
@@ -110,6 +119,11 @@ def obstacle(device: str) -> str:
         loop = Loop([0.0], None, 1, device)
         loop.run(np.zeros(1, np.float32), LogLoss(one), (one, one), one)
     except Exception as error:  # no driver, no such device, no compiler, ...
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        return " ".join(lines[:3]).rstrip(".") or type(error).__name__
+        return _in_one_line(error)
     return ""
+
+
+def _in_one_line(error: Exception) -> str:
+    """Return what an error says, as the first part of a sentence."""
+    line = shorten(str(error), 300, placeholder=" [...]").rstrip(" .,:;")
+    return line or type(error).__name__

@@ -1,26 +1,233 @@
-"""Measures of decisions on cards and on money, and of probabilities; intervals."""
+"""Measures of a day's alerts, of cards and of money, and the threshold for a budget."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from itertools import pairwise
+from numbers import Real
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logit
 
-from focal_gbm._alerts import rows_by
-from focal_gbm._checks import (
-    Float64Array,
-    check_labels,
-    check_positive,
-    check_probabilities,
-    check_real,
-    check_vector,
-    check_weights,
+from focal_gbm._alerts import (
+    codes_of,
+    cuts_of,
+    n_within,
+    numbers,
+    rows_by,
+    scores_of,
+    share,
+    spent,
+    weights_of,
 )
-from focal_gbm.calibration import LogOddsCalibrator
+from focal_gbm._checks import Float64Array, check_count, check_labels, check_real
+
+
+def recall_at_daily_budget(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    day: ArrayLike,
+    *,
+    budget: float = 100.0,
+    sample_weight: ArrayLike | None = None,
+    pos_label: Any = None,
+) -> float:
+    """Return the share of frauds caught when alerts are bounded on every day.
+
+    Each day has a threshold of its own, as for a team that reviews the highest scores
+    of the day.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels: 0 and 1, booleans, or any two with ``pos_label``.
+    y_score : array-like of shape (n_samples,)
+        Scores, higher for fraud; infinite ones rank, NaN is refused.
+    day : array-like of shape (n_samples,)
+        Day of each row: a date, a whole number or a label; no time of day.
+    budget : float >= 0, default=100.0
+        Largest number (total weight) of alerts a day.
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        Finite weights >= 0, not all 0; None: 1 each.
+    pos_label : label or None, default=None
+        Label of fraud, the class that ``y_score`` is for; None: 1, or True.
+
+    Returns
+    -------
+    recall : float in [0, 1]
+        Of the frauds of all days together; NaN if there is none. Days without fraud
+        change nothing.
+
+    Raises
+    ------
+    ValueError
+        If data cannot be used, lengths differ, or there is no row.
+
+    Examples
+    --------
+    >>> from focal_gbm.metrics import recall_at_daily_budget
+    >>> y, score = [1, 0, 1, 0, 1], [0.9, 0.8, 0.7, 0.6, 0.5]
+    >>> round(recall_at_daily_budget(y, score, day=[1, 1, 1, 2, 2], budget=1), 3)
+    0.333
+    """
+    caught, _, frauds = _daily(y_true, y_score, day, budget, sample_weight, pos_label)
+    return share(caught, frauds)
+
+
+def precision_at_daily_budget(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    day: ArrayLike,
+    *,
+    budget: float = 100.0,
+    sample_weight: ArrayLike | None = None,
+    pos_label: Any = None,
+) -> float:
+    """Return the share of frauds among the alerts when these are bounded on every day.
+
+    Each day has a threshold of its own, as for a team that reviews the highest scores
+    of the day.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels: 0 and 1, booleans, or any two with ``pos_label``.
+    y_score : array-like of shape (n_samples,)
+        Scores, higher for fraud; infinite ones rank, NaN is refused.
+    day : array-like of shape (n_samples,)
+        Day of each row: a date, a whole number or a label; no time of day.
+    budget : float >= 0, default=100.0
+        Largest number (total weight) of alerts a day.
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        Finite weights >= 0, not all 0; None: 1 each.
+    pos_label : label or None, default=None
+        Label of fraud, the class that ``y_score`` is for; None: 1, or True.
+
+    Returns
+    -------
+    precision : float in [0, 1]
+        Of the alerts of all days together, those of days without fraud included; NaN
+        if no budget allows one.
+
+    Raises
+    ------
+    ValueError
+        If data cannot be used, lengths differ, or there is no row.
+
+    Examples
+    --------
+    >>> from focal_gbm.metrics import precision_at_daily_budget
+    >>> y, score = [1, 0, 1, 0, 1], [0.9, 0.8, 0.7, 0.6, 0.5]
+    >>> precision_at_daily_budget(y, score, day=[1, 1, 1, 2, 2], budget=1)
+    0.5
+    """
+    caught, alerted, _ = _daily(y_true, y_score, day, budget, sample_weight, pos_label)
+    return share(caught, alerted)
+
+
+def _daily(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    day: ArrayLike,
+    budget: float,
+    sample_weight: ArrayLike | None,
+    pos_label: Any,
+) -> tuple[float, float, float]:
+    """Return frauds alerted, rows alerted and all frauds of all days, by weight."""
+    budget = check_real(budget, "budget", low=0.0)
+    score = scores_of(y_score)
+    y = check_labels(y_true, len(score), pos_label=pos_label)
+    weight = weights_of(sample_weight, len(score))
+    sums = np.zeros(3)
+    for rows in rows_by(codes_of(day, "day", len(score), days=True)[0]):
+        of_rows = None if weight is None else weight[rows]
+        sums += spent(cuts_of(y[rows], score[rows], of_rows), budget)
+    return float(sums[0]), float(sums[1]), float(sums[2])
+
+
+def days_covered(n_days: float | None, day: ArrayLike | None, n_rows: int) -> float:
+    """Return the number of days that a budget of alerts a day is for."""
+    if (n_days is None) == (day is None):
+        got = "neither" if day is None else "both"
+        msg = (
+            f"budget is a number of alerts a day: give either n_days, the days that "
+            f"the rows cover, or day, the day of each row; got {got}"
+        )
+        raise ValueError(msg)
+    if day is None:
+        return check_real(n_days, "n_days", low=0.0, open_ends=True)
+    return float(codes_of(day, "day", n_rows, days=True)[1])
+
+
+def alert_threshold(
+    y_score: ArrayLike,
+    *,
+    rate: float | None = None,
+    budget: float | None = None,
+    n_days: float | None = None,
+    day: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    """Return the lowest threshold that keeps to a budget of alerts a day, or to a rate.
+
+    Rows with ``y_score >= threshold`` are alerted. One threshold serves all days, so a
+    budget holds on the average of the days.
+
+    Parameters
+    ----------
+    y_score : array-like of shape (n_samples,)
+        Scores, higher for fraud; NaN is refused.
+    rate : float in [0, 1] or None, default=None
+        Largest share of rows that may be alerted; either this or ``budget``.
+    budget : float >= 0 or None, default=None
+        Largest number (total weight) of alerts a day; with ``n_days`` or ``day``.
+    n_days : float > 0 or None, default=None
+        Days that the rows cover, 0.5 for half a day.
+    day : array-like of shape (n_samples,) or None, default=None
+        Day of each row: a date, a whole number or a label; no time of day. The number
+        of different days is taken for ``n_days``.
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        Finite weights >= 0, not all 0; None: 1 each.
+
+    Returns
+    -------
+    threshold : float
+        inf if not even the rows of the highest score fit.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one of ``rate`` and ``budget`` is set, or of ``n_days`` and
+        ``day`` beside ``budget``; if a score, day or weight cannot be used.
+
+    Examples
+    --------
+    >>> from focal_gbm.metrics import alert_threshold
+    >>> alert_threshold([0.9, 0.8, 0.7, 0.2], budget=1, n_days=2)
+    0.8
+    """
+    if (rate is None) == (budget is None):
+        msg = f"give either rate or budget, got rate={rate!r} and budget={budget!r}"
+        raise ValueError(msg)
+    score = scores_of(y_score)
+    cuts = cuts_of(np.zeros_like(score), score, weights_of(sample_weight, len(score)))
+    if budget is not None:
+        n_alerts = check_real(budget, "budget", low=0.0)
+        n_alerts *= days_covered(n_days, day, len(score))
+    elif n_days is None and day is None:
+        n_alerts = check_real(rate, "rate", low=0.0, high=1.0) * cuts.total
+    else:
+        msg = (
+            "n_days and day belong to budget, which is a day's; leave them out of rate"
+        )
+        raise ValueError(msg)
+    at = n_within(cuts.negative, n_alerts) - 1
+    if at < 0 and np.isposinf(cuts.threshold[0]):
+        row = int(score.argmax())
+        msg = f"y_score must be < inf, got inf in row {row}: no threshold excludes it"
+        raise ValueError(msg)
+    return float(cuts.threshold[at]) if at >= 0 else math.inf
 
 
 def card_precision_at_k(
@@ -31,6 +238,7 @@ def card_precision_at_k(
     *,
     k: int = 100,
     remove_detected: bool = True,
+    pos_label: Any = None,
 ) -> float:
     """Return the share of compromised cards among the k cards checked each day.
 
@@ -42,23 +250,31 @@ def card_precision_at_k(
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        Labels of transactions, 1 for fraud.
+        Labels of transactions: 0 and 1, booleans, or any two with ``pos_label``.
     y_score : array-like of shape (n_samples,)
-        Scores, higher for fraud.
+        Scores, higher for fraud; infinite ones rank, NaN is refused.
     card : array-like of shape (n_samples,)
-        Card or customer of each transaction, of any type.
+        Card or customer of each transaction, of any type; none may be missing.
     day : array-like of shape (n_samples,)
-        Day of each transaction, of any type that sorts in the order of time.
+        Day of each transaction, no time of day: dates, whole numbers, or text or
+        categories that sort in the order of time.
     k : int >= 1, default=100
         Cards that are checked a day.
     remove_detected : bool, default=True
         Whether cards found leave the following days.
+    pos_label : label or None, default=None
+        Label of fraud, the class that ``y_score`` is for; None: 1, or True.
 
     Returns
     -------
     precision : float in [0, 1]
         Days without fraud count as 0. Cards of equal score are taken in their order of
         sorting.
+
+    Raises
+    ------
+    ValueError
+        If data or k cannot be used, lengths differ, or there is no row.
 
     References
     ----------
@@ -72,25 +288,27 @@ def card_precision_at_k(
     >>> card_precision_at_k(y, score, card=[7, 8, 9, 8], day=[1, 1, 2, 2], k=1)
     0.5
     """
-    limit = int(check_real(k, "k", low=1))
-    score = check_vector(y_score, "y_score", np.float64)
-    y = check_labels(y_true, len(score))
-    codes, _ = pd.factorize(np.asarray(card), sort=True)
-    if len(codes) != len(score):
-        msg = f"card must have {len(score)} values, one a row, got {len(codes)}"
-        raise ValueError(msg)
-    found: NDArray[Any] = np.zeros(int(codes.max(initial=-1)) + 1, bool)
-    shares = []
-    for rows in rows_by(day, "day", len(score)):
-        left = rows[~found[codes[rows]]]
-        cards = pd.DataFrame({"score": score[left], "y": y[left]})
-        cards = cards.groupby(codes[left]).max()
-        checked = cards.sort_values("score", ascending=False, kind="stable")[:limit]
-        hits = checked.index[checked["y"] > 0]
-        shares.append(len(hits) / limit)
+    limit = check_count(k, "k")
+    score = scores_of(y_score)
+    y = check_labels(y_true, len(score), pos_label=pos_label)
+    cards, n_cards = codes_of(card, "card", len(score))
+    days, n_days = codes_of(day, "day", len(score), days=True)
+    # one entry for each card on each of its days, in the order of days
+    pairs, entry = np.unique(days * np.int64(n_cards) + cards, return_inverse=True)
+    highest = np.full(len(pairs), -np.inf)
+    np.maximum.at(highest, entry, score)
+    is_fraud = np.bincount(entry, y, len(pairs)) > 0
+    ends = np.searchsorted(pairs, np.arange(n_days + 1) * np.int64(n_cards))
+    found: NDArray[np.bool_] = np.zeros(n_cards, np.bool_)
+    n_found = 0
+    for start, end in pairwise(ends):
+        left = start + np.flatnonzero(~found[pairs[start:end] % n_cards])
+        checked = left[np.argsort(-highest[left], kind="stable")[:limit]]
+        hits = checked[is_fraud[checked]]
+        n_found += len(hits)
         if remove_detected:
-            found[hits] = True
-    return float(np.mean(shares)) if shares else float("nan")
+            found[pairs[hits] % n_cards] = True
+    return n_found / (limit * n_days)
 
 
 def expected_cost(
@@ -101,29 +319,40 @@ def expected_cost(
     alert_cost: ArrayLike = 1.0,
     threshold: float | None = None,
     sample_weight: ArrayLike | None = None,
+    pos_label: Any = None,
 ) -> float:
     """Return the mean cost of a row: frauds that pass, and alerts.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        Labels, 1 for fraud.
+        Labels: 0 and 1, booleans, or any two with ``pos_label``.
     y_score : array-like of shape (n_samples,)
-        Scores; probabilities of fraud where ``threshold`` is None.
+        Scores, higher for fraud; probabilities of fraud where ``threshold`` is None.
     fraud_cost : float or array-like of shape (n_samples,)
         Cost >= 0 of a fraud that passes, the amount of the transaction for one.
     alert_cost : float or array-like of shape (n_samples,), default=1.0
         Cost >= 0 of an alert, right or wrong, in the same unit.
     threshold : float or None, default=None
-        Rows with ``y_score >= threshold`` are alerted. None: those for which an alert
-        is expected to cost less than none, p fraud_cost > alert_cost (Elkan 2001,
-        eq. 1).
+        Rows with ``y_score >= threshold`` are alerted, none by inf. None: those for
+        which an alert is expected to cost less than none, p fraud_cost > alert_cost
+        (Elkan 2001, eq. 1).
     sample_weight : array-like of shape (n_samples,) or None, default=None
-        Finite factors >= 0.
+        Finite weights >= 0, not all 0; None: 1 each.
+    pos_label : label or None, default=None
+        Label of fraud, the class that ``y_score`` is for; None: 1, or True.
 
     Returns
     -------
     cost : float >= 0
+        In the unit of ``fraud_cost``.
+
+    Raises
+    ------
+    TypeError
+        If a cost or the threshold is one value and no number.
+    ValueError
+        If data cannot be used, lengths differ, or there is no row.
 
     Examples
     --------
@@ -132,165 +361,34 @@ def expected_cost(
     >>> expected_cost(y, p, fraud_cost=amount, alert_cost=6.0)  # alerts the second
     3.3333333333333335
     """
-    score = check_vector(y_score, "y_score", np.float64)
-    y = check_labels(y_true, len(score))
+    score = scores_of(y_score)
+    y = check_labels(y_true, len(score), pos_label=pos_label)
     fraud = _costs(fraud_cost, "fraud_cost", len(score))
     alert = _costs(alert_cost, "alert_cost", len(score))
     if threshold is not None:
+        if not isinstance(threshold, Real) or math.isnan(threshold):
+            msg = f"threshold must be a number or None, got {threshold!r}"
+            raise TypeError(msg)
         alerted = score >= threshold
     else:
-        if not ((score >= 0) & (score <= 1)).all():
-            msg = "y_score must hold probabilities where threshold is None"
+        bad = ~((score >= 0) & (score <= 1))
+        if bad.any():
+            at = f"got {score[bad][0]} in row {int(bad.argmax())}"
+            msg = f"y_score must hold probabilities where threshold is None, {at}"
             raise ValueError(msg)
         alerted = score * fraud > alert
     cost = np.where(alerted, alert, y * fraud)
-    return float(np.average(cost, weights=check_weights(sample_weight, len(score))))
+    return float(np.average(cost, weights=weights_of(sample_weight, len(score))))
 
 
-def _costs(value: ArrayLike, name: str, n_rows: int) -> Float64Array:
-    costs = np.broadcast_to(np.asarray(value, dtype=np.float64), (n_rows,))
-    if not ((costs >= 0) & np.isfinite(costs)).all():
-        msg = f"{name} must be finite and >= 0, got {costs.min()} at least"
+def _costs(value: ArrayLike, name: str, n_rows: int) -> float | Float64Array:
+    """Return one finite cost >= 0, or one a row."""
+    if np.ndim(value) == 0:
+        return check_real(value, name, low=0.0)
+    costs = numbers(value, name, n_rows)
+    bad = ~((costs >= 0) & np.isfinite(costs))
+    if bad.any():
+        row = int(bad.argmax())
+        msg = f"{name} must be finite and >= 0, got {costs[row]} in row {row}"
         raise ValueError(msg)
     return costs
-
-
-def calibration_in_the_large(
-    y_true: ArrayLike, y_prob: ArrayLike, *, sample_weight: ArrayLike | None = None
-) -> float:
-    """Return the mean predicted probability divided by the observed rate.
-
-    Parameters
-    ----------
-    y_true : array-like of shape (n_samples,)
-        Labels, 0 or 1.
-    y_prob : array-like of shape (n_samples,)
-        Probabilities of class 1.
-    sample_weight : array-like of shape (n_samples,) or None, default=None
-        Finite factors >= 0.
-
-    Returns
-    -------
-    ratio : float >= 0
-        1 if the level is right; 2 if twice as many positives are predicted as there
-        are. inf without positives.
-
-    Examples
-    --------
-    >>> from focal_gbm.metrics import calibration_in_the_large
-    >>> calibration_in_the_large([0, 0, 0, 1], [0.1, 0.1, 0.2, 0.6])
-    1.0
-    """
-    p = check_probabilities(y_prob)
-    y = check_labels(y_true, len(p))
-    weight = check_weights(sample_weight, len(p))
-    rate = float(np.average(y, weights=weight))
-    return float(np.average(p, weights=weight)) / rate if rate else float("inf")
-
-
-def calibration_slope(
-    y_true: ArrayLike, y_prob: ArrayLike, *, sample_weight: ArrayLike | None = None
-) -> float:
-    """Return the slope of the log-odds that the labels ask for.
-
-    The coefficient b of a logistic regression of the labels on the predicted log-odds
-    (Cox 1958): 1 if the spread is right, below 1 for predictions too extreme, as of an
-    over-fitted model.
-
-    Parameters
-    ----------
-    y_true, y_prob, sample_weight
-        As in :func:`calibration_in_the_large`; both classes, 0 < y_prob < 1.
-
-    Returns
-    -------
-    slope : float >= 0
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from focal_gbm.metrics import calibration_slope
-    >>> rng = np.random.default_rng(0)
-    >>> x = rng.normal(-2, 2, 50_000)
-    >>> y = rng.random(50_000) < 1 / (1 + np.exp(-x))
-    >>> bool(abs(calibration_slope(y, 1 / (1 + np.exp(-2 * x))) - 0.5) < 0.03)
-    True
-    """
-    p = check_probabilities(y_prob)
-    if not ((p > 0) & (p < 1)).all():
-        msg = "y_prob must lie inside (0, 1): log-odds of 0 and 1 are infinite"
-        raise ValueError(msg)
-    calibrator = LogOddsCalibrator("platt").fit(logit(p), y_true, sample_weight)
-    return float(1.0 + calibrator.coef_[1])
-
-
-def bootstrap_interval(
-    metric: Callable[..., float],
-    y_true: ArrayLike,
-    y_score: ArrayLike,
-    *,
-    groups: ArrayLike | None = None,
-    sample_weight: ArrayLike | None = None,
-    n_resamples: int = 500,
-    confidence: float = 0.95,
-    random_state: int | None = None,
-    **kwargs: Any,
-) -> tuple[float, float]:
-    """Return an interval for a metric from rows drawn again, by card or by day.
-
-    Frauds of one card or one day resemble each other, and rows drawn one by one make
-    intervals that are too short; groups are drawn as wholes.
-
-    Parameters
-    ----------
-    metric : callable
-        ``metric(y_true, y_score, sample_weight=..., **kwargs)``.
-    y_true, y_score, sample_weight
-        As in :func:`recall_at_fpr`.
-    groups : array-like of shape (n_samples,) or None, default=None
-        What is drawn as a whole; None: every row by itself.
-    n_resamples : int >= 1, default=500
-    confidence : float in (0, 1), default=0.95
-        Share of the resamples between the ends (percentiles; Efron 1979).
-    random_state : int or None, default=None
-    **kwargs
-        For the metric.
-
-    Returns
-    -------
-    low, high : float
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from focal_gbm.metrics import bootstrap_interval, recall_at_alert_rate
-    >>> rng = np.random.default_rng(0)
-    >>> y, day = rng.random(2000) < 0.05, np.arange(2000) // 100
-    >>> low, high = bootstrap_interval(
-    ...     recall_at_alert_rate, y, y + rng.normal(size=2000), groups=day, rate=0.1,
-    ...     random_state=0)
-    >>> 0 < low < high < 1
-    True
-    """
-    score = check_vector(y_score, "y_score", np.float64)
-    y = check_labels(y_true, len(score))
-    weight = check_weights(sample_weight, len(score))
-    names = np.arange(len(score)) if groups is None else np.asarray(groups)
-    codes = np.empty(len(score), int)
-    parts = rows_by(names, "groups", len(score))
-    for number, rows in enumerate(parts):
-        codes[rows] = number
-    check_positive(n_resamples, "n_resamples")
-    outside = 1.0 - check_real(
-        confidence, "confidence", low=0.0, high=1.0, open_ends=True
-    )
-    rng = np.random.default_rng(random_state)
-    values = []
-    for _ in range(n_resamples):
-        times = np.bincount(
-            rng.integers(0, len(parts), len(parts)), minlength=len(parts)
-        )
-        drawn = times[codes] if weight is None else times[codes] * weight
-        values.append(metric(y, score, sample_weight=drawn, **kwargs))
-    low, high = np.nanquantile(values, [outside / 2, 1 - outside / 2])
-    return float(low), float(high)

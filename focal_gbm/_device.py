@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from focal_gbm._calls import Pair, arguments
+
+_DEVICES = r"cpu|(cuda|gpu)(:\d+)?"  # as XGBoost spells them
+
+
+def check_device(device: Any) -> None:
+    """Refuse what is not the name of a device."""
+    if not re.fullmatch(_DEVICES, str(device)):
+        msg = f"device must be 'cpu', 'cuda' or 'cuda:<n>', got {device!r}"
+        raise ValueError(msg)
 
 
 class Kept(threading.local):
@@ -22,15 +32,23 @@ class Kept(threading.local):
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return Kept, ()
 
-    def loop(self, data: Any, raw: Any, call: tuple[Any, Any, Any], device: str) -> Any:
-        """Return the loop on the device that holds the labels and weights."""
+    def loop(
+        self,
+        data: Any,
+        raw: Any,
+        call: tuple[Any, Any, Any],
+        device: str,
+        limit: float,
+    ) -> Any:
+        """Return the loop on the device that holds the labels, and weights below
+        ``limit``."""
         from focal_gbm._cuda import Loop
 
         loop = None if data is None else self.loops.get(data)
         # equal scores: boosting begins, perhaps with other labels or weights
         if loop is None or raw[0] == raw[-1] == raw[len(raw) // 2]:
             labels, _, weight = arguments(*call)
-            loop = Loop(labels, weight, len(raw), device)
+            loop = Loop(labels, weight, len(raw), device, limit)
             if data is not None:
                 self.loops[data] = loop
         return loop

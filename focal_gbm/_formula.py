@@ -220,9 +220,11 @@ def classic_loss(z, positive, gamma):
     """Return q^gamma l, the focal loss (Lin et al. 2017, eq. 4) at alpha_t = 1."""
     a = abs(z)
     u = exp_neg(a)
+    l0 = log1p_unit(u)
     m = z if positive else -z
-    _, _, l, modulation = own_class(m, a, u, log1p_unit(u), 1.0, gamma)  # noqa: E741
-    return modulation * l
+    if m >= 0:  # finite, or gamma = 0 would meet an infinite score
+        return exp_neg(gamma * (l0 + min(a, 1e300))) * l0
+    return exp_neg(gamma * l0) * (l0 + a)
 
 
 @formula

@@ -28,6 +28,9 @@ from focal_gbm._formula import (
 from focal_gbm._threads import ALONE, claim, on_threads
 
 _NOTHING, _BAD_ROW = np.int32(0), np.int32(1)
+# No derivative of a row of weight 1 is larger, at any score and any gamma that a loss
+# takes: the largest is 3.02, of the classic form at gamma 1000.
+_LARGEST = 4.0
 
 # Rows converted at a time: small enough to stay in the first-level cache, and a
 # loop of its own because a mixed-width loop is vectorised for the wider type.
@@ -79,7 +82,7 @@ def _scores_of(raw, block):
 
 # int32 throughout: a 64-bit flag would halve the number of rows in a vector.
 @njit(**ROW_OPTIONS)
-def _fill_block(form, scores, y, weight, weights, shift, gradient, hessian):
+def _fill_block(form, scores, y, weight, weights, limit, shift, gradient, hessian):
     seen = _NOTHING
     for i in range(gradient.shape[0]):
         score = (gradient[i] if scores is None else scores[i]) + shift
@@ -89,7 +92,7 @@ def _fill_block(form, scores, y, weight, weights, shift, gradient, hessian):
         is_good = (score == score) & ((label == 0) | (label == 1))
         if weight is not None:
             sample = weight[i]
-            is_good &= (sample >= 0) & (sample < np.inf)
+            is_good &= (sample >= 0) & (sample < limit)
         seen = np.int32(seen | (_NOTHING if is_good else _BAD_ROW))
         g, h = derivatives(form, score, positive)
         # weight 2 is to give the very bits of the row twice
@@ -102,7 +105,9 @@ def _fill_block(form, scores, y, weight, weights, shift, gradient, hessian):
 
 
 @njit(**ROW_OPTIONS)
-def _fill_chunks(form, raw, y, weight, weights, shift, gradient, hessian, ledger):
+def _fill_chunks(
+    form, raw, y, weight, weights, limit, shift, gradient, hessian, ledger
+):
     n = gradient.shape[0]
     while True:
         chunk = claim(ledger)
@@ -120,6 +125,7 @@ def _fill_chunks(form, raw, y, weight, weights, shift, gradient, hessian, ledger
                 y[start:stop],
                 _part(weight, start, stop),
                 weights,
+                limit,
                 shift,
                 block,
                 hessian[start:stop],
@@ -133,6 +139,11 @@ def _share_out(runtime, n_threads, work):
         _fill_chunks(*work)
     else:
         on_threads(runtime, n_threads, _fill_chunks, work)
+
+
+def too_heavy(weights: tuple[Any, Any], dtype: Any) -> float:
+    """Return the weight of a row from which on its derivatives may overflow."""
+    return float(np.finfo(dtype).max) / max(_LARGEST * float(max(weights)), 1.0)
 
 
 def fill_derivatives(
@@ -149,13 +160,15 @@ def fill_derivatives(
     """Write the weighted derivatives of each row and return whether all rows are good.
 
     The dtype of ``gradient`` is the arithmetic's; ``weights`` are those of class
-    0 and 1. Scores of another dtype pass through ``gradient``, which saves a buffer;
-    with ``raw`` None they lie there already. ``team`` is the runtime and the number of
-    threads that share the chunks.
+    0 and 1. A row is bad if its score is NaN, its label is not 0 or 1, or its weight is
+    negative, NaN or ``too_heavy``. Scores of another dtype pass through ``gradient``,
+    which saves a buffer; with ``raw`` None they lie there already. ``team`` is the
+    runtime and the number of threads that share the chunks.
     """
     # the number of chunks begun, and what was seen in each
     ledger = np.zeros(1 - (-len(gradient) // CHUNK), np.int64)
-    work = form, raw, y, weight, weights, shift, gradient, hessian, ledger
+    limit = gradient.dtype.type(too_heavy(weights, gradient.dtype))
+    work = form, raw, y, weight, weights, limit, shift, gradient, hessian, ledger
     _share_out(*team, work)
     return not ledger[1:].any()
 

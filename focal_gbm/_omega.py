@@ -1,20 +1,52 @@
-"""A float32 rational for (1 + gamma) omega, the weight of the posterior form."""
+"""Forms and class weights for float32 kernels; the form of the posterior link has a
+rational for its weight (1 + gamma) omega."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.polynomial import Polynomial
 from numpy.polynomial.chebyshev import cheb2poly, chebvander
 
-from focal_gbm._formula import LogLoss, Posterior
+from focal_gbm._formula import Clipped, Exact, Expected, LogLoss, Posterior
 from focal_gbm._kernels import fill_omega
 
 _DEGREE = 8  # of numerator and denominator: horner8
 _NODES = 400
+LARGEST_GAMMA = 1000  # beyond, (1/2)^gamma leaves the normal numbers of float64
 MAX_GAMMA = 30  # beyond, omega spans more than float32 and eight powers can follow
 _ROUNDS = 40
+# Below, (1 + gamma) omega is 1 to the accuracy of float32, and there is no single best
+# fit to a constant.
+_NEXT_TO_LOG_LOSS = 1e-6
+# Within them float32 neither overflows nor loses a class.
+_SMALLEST, _LARGEST = 1e-20, 1e20
+CLASSIC_FORMS: Any = {"expected": Expected, "exact": Exact, "clipped": Clipped}
+
+
+def objective_form(link: str, hessian: str, gamma: float) -> Any:
+    """Return the form of an objective, ready for float32 kernels."""
+    if link == "posterior":
+        return posterior_form(gamma)
+    return CLASSIC_FORMS[hessian](np.float32(gamma))
+
+
+def objective_weights(
+    class_weights: tuple[float, float], alpha: float | None, scale: float
+) -> tuple[np.float32, np.float32]:
+    """Return ``scale`` times the weights of class 0 and 1, if float32 holds both."""
+    weights = [scale * weight for weight in class_weights]
+    for label, weight in enumerate(weights):
+        if not _SMALLEST <= weight <= _LARGEST:
+            msg = (
+                f"scale={scale} and alpha={alpha} give class {label} the weight "
+                f"{weight:.3g}, which derivatives in float32 cannot hold; choose scale "
+                f"and alpha so that it lies in [{_SMALLEST}, {_LARGEST}]"
+            )
+            raise ValueError(msg)
+    return np.float32(weights[0]), np.float32(weights[1])
 
 
 @lru_cache(maxsize=64)
@@ -26,7 +58,14 @@ def posterior_form(gamma: float) -> LogLoss | Posterior:
     Whatever error is left cannot bias a probability: log-loss with any positive
     weight that depends on the log-odds alone has the same optimum.
     """
-    if gamma == 0:
+    if gamma > MAX_GAMMA:
+        msg = (
+            f"gamma must be at most {MAX_GAMMA} with link='posterior', got {gamma}: "
+            "beyond, the weights of the rows span more than float32 can follow; lower "
+            f"gamma, or use link='logit', which takes gamma up to {LARGEST_GAMMA}"
+        )
+        raise ValueError(msg)
+    if gamma < _NEXT_TO_LOG_LOSS:
         return LogLoss(np.float32(1.0))
     centre = 4.0 * (1.0 + gamma)
     t = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)

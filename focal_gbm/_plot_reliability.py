@@ -1,4 +1,4 @@
-"""Predicted against observed rates."""
+"""Picture of predicted against observed rates."""
 
 from __future__ import annotations
 
@@ -11,26 +11,30 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 from scipy.stats import beta
 
+from focal_gbm._alerts import scores_of, weights_of
 from focal_gbm._checks import (
     Float64Array,
+    check_count,
     check_labels,
     check_option,
     check_probabilities,
     check_real,
-    check_weights,
 )
-from focal_gbm._plot import COLOURS, OfEstimator, axes_for
+from focal_gbm._plot import COLOURS, axes_for, predictions_of
 
 _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 0.9, 0.99)
+# Half a mark, as a share of an axis: marks at its ends are to be whole.
+_ROOM = 0.012
 
 
 @dataclass
-class ReliabilityDisplay(OfEstimator):
-    """Observed against predicted rates, in bins of equally many positives.
+class ReliabilityDisplay:
+    """Draw observed against predicted rates, in bins of equally many positives.
 
-    Bins of equally many rows, as elsewhere, put all frauds into the last. Both axes are
+    Bins of equally many rows would put all frauds into the last. Both axes are
     logarithmic, or of log-odds, since what matters lies between 0.0001 and 0.1; bars
     are intervals of the observed rate (Jeffreys: quantiles of a beta distribution).
+    What lies beyond the axes, such as a rate of 1 on log-odds, is drawn at their edge.
 
     Parameters
     ----------
@@ -40,14 +44,15 @@ class ReliabilityDisplay(OfEstimator):
         Ends of the intervals of the observed rate.
     probability : ndarray of shape (n_samples,)
         All predictions, for the histogram.
-    rate : float
+    rate : float in (0, 1]
         Rate of positives in all rows.
     name : str or None
+        Name of the model, for the legend.
 
     Attributes
     ----------
     ax_, figure_, line_, histogram_
-        What was drawn last.
+        Axes, figure, points with their bars, and histogram that were drawn last.
 
     Examples
     --------
@@ -75,6 +80,75 @@ class ReliabilityDisplay(OfEstimator):
     histogram_: Any = field(default=None, init=False, repr=False)
 
     @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        n_bins: int = 10,
+        confidence: float = 0.95,
+        sample_weight: ArrayLike | None = None,
+        pos_label: Any = None,
+        name: str | None = None,
+        ax: Any = None,
+        scale: str = "log",
+        **kwargs: Any,
+    ) -> ReliabilityDisplay:
+        """Draw the reliability of a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : classifier with ``predict_proba``
+            A fitted one of two classes.
+        X : array-like of shape (n_samples, n_features)
+            Features, as the classifier takes them.
+        y : array-like of shape (n_samples,)
+            Labels, each a class of the classifier; at least one positive.
+        n_bins : int >= 1, default=10
+            Number of bins; fewer where there are fewer positives.
+        confidence : float in (0, 1), default=0.95
+            Confidence of the intervals.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Finite weights >= 0, not all 0, which intervals take for numbers of rows;
+            None: 1 each.
+        pos_label : label or None, default=None
+            Label of the positive class, whose column of ``predict_proba`` is taken;
+            None: the second class, ``classes_[1]``.
+        name : str or None, default=None
+            Name of the model, for the legend; None: that of its class.
+        ax : matplotlib axes or None, default=None
+            None: a figure of its own.
+        scale : {"log", "logit"}, default="log"
+            Scale of both axes: logarithms of probabilities, or log-odds.
+        **kwargs
+            For the points and bars.
+
+        Returns
+        -------
+        display : ReliabilityDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator is no fitted classifier with ``predict_proba``.
+        ValueError
+            If a label is no class, or other data cannot be used.
+        """
+        y, p = predictions_of(estimator, X, y, pos_label)
+        return cls.from_predictions(
+            y,
+            p,
+            n_bins=n_bins,
+            confidence=confidence,
+            sample_weight=sample_weight,
+            name=type(estimator).__name__ if name is None else name,
+            ax=ax,
+            scale=scale,
+            **kwargs,
+        )
+
+    @classmethod
     def from_predictions(
         cls,
         y_true: ArrayLike,
@@ -83,6 +157,7 @@ class ReliabilityDisplay(OfEstimator):
         n_bins: int = 10,
         confidence: float = 0.95,
         sample_weight: ArrayLike | None = None,
+        pos_label: Any = None,
         name: str | None = None,
         ax: Any = None,
         scale: str = "log",
@@ -93,36 +168,52 @@ class ReliabilityDisplay(OfEstimator):
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
-            Labels, 0 or 1, at least one positive.
+            Labels: 0 and 1, booleans, or any two with ``pos_label``; at least one
+            positive.
         y_prob : array-like of shape (n_samples,)
-            Probabilities of class 1.
+            Probabilities of the positive class, in [0, 1].
         n_bins : int >= 1, default=10
-            Bins; fewer where there are fewer positives.
+            Number of bins; fewer where there are fewer positives.
         confidence : float in (0, 1), default=0.95
-            Of the intervals.
+            Confidence of the intervals.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Weights; intervals take them for numbers of rows.
-        name, ax, scale, **kwargs
-            As in :meth:`plot`.
+            Finite weights >= 0, not all 0, which intervals take for numbers of rows;
+            None: 1 each.
+        pos_label : label or None, default=None
+            Label of the positive class; None: 1, or True.
+        name : str or None, default=None
+            Name of the model, for the legend.
+        ax : matplotlib axes or None, default=None
+            None: a figure of its own.
+        scale : {"log", "logit"}, default="log"
+            Scale of both axes: logarithms of probabilities, or log-odds.
+        **kwargs
+            For the points and bars.
 
         Returns
         -------
         display : ReliabilityDisplay
+
+        Raises
+        ------
+        ValueError
+            If there is no positive, or other data or parameters cannot be used.
         """
-        p = check_probabilities(y_prob)
-        y = check_labels(y_true, len(p))
-        given = check_weights(sample_weight, len(p))
+        check_option(scale, "scale", ("log", "logit"))
+        p = check_probabilities(scores_of(y_prob, "y_prob"))
+        y = check_labels(y_true, len(p), pos_label=pos_label)
+        given = weights_of(sample_weight, len(p))
         weight = np.ones_like(p) if given is None else given
-        wanted = int(check_real(n_bins, "n_bins", low=1))
+        wanted = check_count(n_bins, "n_bins")
         outside = 1 - check_real(
             confidence, "confidence", low=0, high=1, open_ends=True
         )
         order = np.argsort(p, kind="stable")
         caught = np.cumsum((weight * y)[order])
         if caught[-1] == 0:
-            msg = "y_true must hold a positive, got none"
+            msg = "y_true must hold a positive with a weight, got none"
             raise ValueError(msg)
-        share = caught[-1] / min(wanted, int(y.sum()))
+        share = caught[-1] / min(wanted, int((weight * y > 0).sum()))
         # a bin ends at a positive; the rows after the last one join the last bin
         bins = np.ceil(np.append(0.0, caught[:-1]) / share - 1e-9)
         bins = np.minimum(np.maximum(bins, 1), round(caught[-1] / share)).astype(int)
@@ -150,16 +241,16 @@ class ReliabilityDisplay(OfEstimator):
     def plot(
         self, ax: Any = None, *, scale: str = "log", **kwargs: Any
     ) -> ReliabilityDisplay:
-        """Draw on axes.
+        """Draw the points, their bars and the histogram on axes.
 
         Parameters
         ----------
         ax : matplotlib axes or None, default=None
             None: a figure of its own.
         scale : {"log", "logit"}, default="log"
-            Of both axes: logarithms of probabilities, or log-odds.
+            Scale of both axes: logarithms of probabilities, or log-odds.
         **kwargs
-            For the line.
+            For the points and bars.
 
         Returns
         -------
@@ -171,6 +262,7 @@ class ReliabilityDisplay(OfEstimator):
         if is_first:
             ax.set(xscale=scale, yscale=scale)
         top = 0.999 if scale == "logit" else 1.0
+        forward, back = (logit, expit) if scale == "logit" else (np.log, np.exp)
         # what lies far below the rate is not worth the room: it stands at the edge
         low = min(
             max(0.5 * float(self.predicted.min()), self.rate / 100), self.rate / 3
@@ -178,25 +270,28 @@ class ReliabilityDisplay(OfEstimator):
         if is_first:
             ax.plot([1e-9, 0.999], [1e-9, 0.999], color="0.6", linewidth=1, zorder=1)
         else:
-            low = min(low, ax.get_xlim()[0])
-        arms = np.abs(np.vstack([self.low, self.high]) - self.observed)
+            # without the room that an earlier model's marks at the edge were given
+            edge = (forward(ax.get_xlim()[0]) + _ROOM * forward(top)) / (1 + _ROOM)
+            low = min(low, float(back(edge)))
+        # 0 and 1 lie at infinity on these axes
+        x, y, below, above = (
+            np.clip(ends, low, top)
+            for ends in (self.predicted, self.observed, self.low, self.high)
+        )
+        arms = np.maximum(np.vstack([y - below, above - y]), 0.0)
         style = {"marker": "o", "markersize": 4, "linewidth": 1, "capsize": 2, **kwargs}
         colour = COLOURS[sum(c.get_label() != "" for c in ax.containers) % len(COLOURS)]
         style.setdefault("color", colour)
-        self.line_ = ax.errorbar(
-            np.maximum(self.predicted, low),
-            self.observed,
-            arms,
-            label=self.name or "model",
-            **style,
-        )
+        self.line_ = ax.errorbar(x, y, arms, label=self.name or "model", **style)
         if scale == "logit":
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_ticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
                 axis.set_ticks([], minor=True)
+        room = _ROOM * (forward(top) - forward(low))
+        limits = back([forward(low) - room, forward(top) + room])
         ax.set(
-            xlim=(low, top),
-            ylim=(low, top),
+            xlim=limits,
+            ylim=limits,
             xlabel="Predicted probability",
             ylabel="Observed rate",
         )

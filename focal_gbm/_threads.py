@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.extending import intrinsic, overload
 
 _BYTES = ir.IntType(8).as_pointer()
@@ -37,6 +37,8 @@ def team(library: Any, n_jobs: int) -> tuple[int, int]:
     and how many threads ``n_jobs`` stands for, -1 for all."""
     from joblib import cpu_count  # it knows the limits of a container
 
+    if config.DISABLE_JIT:  # plain Python cannot be handed to another runtime
+        return ALONE
     try:
         function = library.GOMP_parallel
         most = min(library.omp_get_max_threads(), cpu_count())

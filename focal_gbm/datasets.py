@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from focal_gbm._checks import check_real
+from focal_gbm._checks import check_count, check_real
 
 Generator = np.random.Generator
 Floats = NDArray[np.float64]
@@ -89,9 +89,9 @@ def make_transactions(
     and scenarios is that of the Fraud Detection Handbook [1]_; the model is our own.
 
     Features use the past alone. Aggregates of a customer run over the last 1, 7 and
-    30 days up to and including the payment; the risk of a terminal is the share of
+    30 days up to and including the payment. The risk of a terminal is the share of
     fraud among its payments of such a window that ended ``label_delay`` days ago,
-    since labels arrive late.
+    since labels arrive late, and always before the second of the payment.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def make_transactions(
     fraud_rate : float in (0, 0.5), default=0.005
         Expected share of fraudulent payments.
     label_delay : float >= 0, default=7.0
-        Days until a label is known.
+        Days until a label is known; with 0, from the next second on.
 
     Returns
     -------
@@ -134,12 +134,12 @@ def make_transactions(
     >>> X.shape[1], bool(data["time"].is_monotonic_increasing)
     (18, True)
     """
-    n_customers = _check_count(n_customers, "n_customers")
-    n_terminals = _check_count(n_terminals, "n_terminals")
-    n_days = _check_count(n_days, "n_days")
+    n_customers = check_count(n_customers, "n_customers")
+    n_terminals = check_count(n_terminals, "n_terminals")
+    n_days = check_count(n_days, "n_days")
     fraud_rate = check_real(fraud_rate, "fraud_rate", low=0.0, high=0.5, open_ends=True)
     label_delay = check_real(label_delay, "label_delay", low=0.0)
-    rng = np.random.default_rng(random_state)
+    rng = _generator(random_state)
     world = _make_world(rng, n_customers, n_terminals)
     genuine = _pay(rng, world, n_days)
     n_fraud = len(genuine.seconds) * fraud_rate / (1 - fraud_rate)
@@ -204,12 +204,13 @@ def fetch_credit_card_fraud(
     return Bunch(data=X, target=y, feature_names=data.feature_names, DESCR=data.DESCR)
 
 
-def _check_count(value: int, name: str) -> int:
-    number = check_real(value, name, low=1.0)
-    if number != int(number):
-        msg = f"{name} must be a whole number, got {value!r}"
-        raise ValueError(msg)
-    return int(number)
+def _generator(random_state: Any) -> Generator:
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError) as error:
+        accepted = "a whole number >= 0, a numpy Generator or None"
+        msg = f"random_state must be {accepted}, got {random_state!r}"
+        raise type(error)(msg) from error
 
 
 def _make_world(rng: Generator, n_customers: int, n_terminals: int) -> _World:
@@ -340,7 +341,7 @@ def _frame(world: _World, payments: _Payments, label_delay: float) -> pd.DataFra
     by_terminal = _History(terminal, seconds)
     for days in WINDOWS:
         window = days * DAY
-        n, total = by_customer.sums(amount, window, 0.0)
+        n, total = by_customer.sums(amount, window)
         columns[f"customer_n_{days}d"] = n
         columns[f"customer_mean_amount_{days}d"] = total / n
         n, frauds = by_terminal.sums(is_fraud, window, label_delay)
@@ -348,10 +349,9 @@ def _frame(world: _World, payments: _Payments, label_delay: float) -> pd.DataFra
         with np.errstate(invalid="ignore"):
             columns[f"terminal_risk_{days}d"] = frauds / n
     columns["amount_ratio"] = amount / columns["customer_mean_amount_30d"]
-    start = np.datetime64("2024-01-01", "s")
     return pd.DataFrame(
         {
-            "time": start + seconds.astype("timedelta64[s]"),
+            "time": np.datetime64("2024-01-01", "s") + seconds.astype("timedelta64[s]"),
             "customer_id": customer,
             "terminal_id": terminal,
             **{k: columns[k].astype(np.float32) for k in TRANSACTION_FEATURES},
@@ -370,18 +370,22 @@ class _History:
         self._order = np.lexsort((seconds, entity))
         self._entity, self._seconds = entity, seconds
         self._key = (entity * stride + seconds)[self._order]
+        self._second = (entity * stride + np.floor(seconds))[self._order]
 
     def sums(
-        self, values: Floats, window: float, delay: float
+        self, values: Floats, window: float, delay: float | None = None
     ) -> tuple[Floats, Floats]:
-        """Return count and sum of ``values`` in (t - delay - window, t - delay]."""
+        """Return count and sum of ``values`` in (t - delay - window, t - delay], but
+        for the second of t and later ones; without a delay in (t - window, t]."""
         total = np.concatenate(([0.0], np.cumsum(values[self._order])))
-        key = self._key
-        first = np.searchsorted(key, key - delay - window, side="right")
-        end = np.searchsorted(key, key - delay, side="right")
-        return self._unsorted((end - first).astype(float)), self._unsorted(
-            total[end] - total[first]
-        )
+        # all of the past is over then, and no delay reaches another entity
+        late = min(delay or 0.0, self._seconds.max() + DAY)
+        first = np.searchsorted(self._key, self._key - late - window, side="right")
+        end = np.searchsorted(self._key, self._key - late, side="right")
+        if delay is not None:
+            end = np.minimum(end, np.searchsorted(self._key, self._second))
+        n = self._unsorted((end - first).astype(float))
+        return n, self._unsorted(total[end] - total[first])
 
     def since_last(self) -> Floats:
         """Return the seconds since the entity's payment before, NaN for the first."""

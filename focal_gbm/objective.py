@@ -9,7 +9,6 @@ at the number of parameters to decide whether to pass weights, XGBoost at the na
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,37 +16,43 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from focal_gbm import _kernels, _threads, metrics
-from focal_gbm._calls import arguments, as_scores, c_interface, explain, is_data_set
+from focal_gbm._calls import (
+    arguments,
+    as_labels,
+    as_scores,
+    as_weights,
+    c_interface,
+    check_offset,
+    explain,
+    is_data_set,
+    suggest_parameters,
+    weighted_mean,
+)
+from focal_gbm._calls import warn_if_undefined as warn_if_undefined
 from focal_gbm._checks import (
-    check_alpha,
-    check_gamma,
     check_labels,
     check_n_jobs,
     check_option,
     check_positive,
     check_real,
-    check_vector,
     check_weights,
 )
-from focal_gbm._device import Kept
-from focal_gbm._formula import Clipped, Exact, Expected
-from focal_gbm._omega import MAX_GAMMA, posterior_form
-from focal_gbm.loss import LINKS, FocalLoss
+from focal_gbm._device import Kept, check_device
+from focal_gbm._omega import CLASSIC_FORMS, objective_form, objective_weights
+from focal_gbm.loss import FocalLoss
 
-HESSIANS = ("expected", "exact", "clipped")
-_DEVICES = r"cpu|(cuda|gpu)(:\d+)?"  # as XGBoost spells them
 # Where the threads are, known by the dtype of the scores that a booster hands over.
 _LIBRARIES = {
     np.dtype(np.float64): "lightgbm.basic",
     np.dtype(np.float32): "xgboost.core",
 }
-_CLASSIC_FORMS = {"expected": Expected, "exact": Exact, "clipped": Clipped}
 
 # Of focal_gbm.metrics, those that compare labels with scores; all grow with skill.
 RANK_METRICS = ("precision_at_alert_rate", "recall_at_alert_rate", "recall_at_fpr")
 METRICS = ("log_loss", "error", "focal", *RANK_METRICS)
 
 
+@suggest_parameters
 @dataclass(frozen=True)
 class FocalObjective:
     """Focal loss as a custom objective for LightGBM and XGBoost.
@@ -69,9 +74,12 @@ class FocalObjective:
 
     Parameters
     ----------
-    gamma : float >= 0, default=2.0
-        How far easy rows are weighted down; at most 30 with ``link="posterior"``.
-        0 is the boosters' own log-loss.
+    gamma : float in [0, 30], default=2.0
+        Focusing parameter, up to 1000 with ``link="logit"``; 0 is the boosters' own
+        log-loss. On the log-odds scale, that of the default link, focal loss is
+        log-loss with a weight that depends on the log-odds alone. Uncertain rows, whose
+        log-odds are near 0, weigh less than the others (0.67 times as much at gamma 2,
+        0.15 at gamma 5); confident rows keep their weight, be they right or wrong.
     alpha : float in (0, 1) or None, default=None
         Weight of class 1, 1 - alpha being that of class 0. None: both weigh 1.
     link : {"posterior", "logit"}, default="posterior"
@@ -83,8 +91,8 @@ class FocalObjective:
         of the gradient, so that no row asks for a step of more than 1.
     scale : float > 0, default=1.0
         Factor on both derivatives. Class weights (w_0, w_1) are
-        ``alpha=w_1 / (w_0 + w_1), scale=w_0 + w_1``.
-    offset : float, default=0.0
+        ``alpha=w_1 / (w_0 + w_1), scale=w_0 + w_1``, each in [1e-20, 1e20].
+    offset : float in [-1e30, 1e30], default=0.0
         Added to every raw score: where boosting starts, for boosters that start a
         custom objective at 0. It has to be added to the predictions too.
     device : {"cpu", "cuda", "cuda:<ordinal>"}, default="cpu"
@@ -100,8 +108,9 @@ class FocalObjective:
 
     Notes
     -----
-    Derivatives are float32, computed in one pass over the rows. Relative error
-    against :class:`FocalLoss`: 1e-5 for both links up to gamma 5.
+    Derivatives are float32, computed in one pass over the rows, and finite for every
+    score but NaN. Relative error against :class:`FocalLoss`: 1e-5 for both links up to
+    gamma 5 and scores of 80 in size.
 
     Examples
     --------
@@ -128,28 +137,21 @@ class FocalObjective:
     _kept: Kept = field(default_factory=Kept, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gamma", check_gamma(self.gamma))
-        object.__setattr__(self, "alpha", check_alpha(self.alpha))
+        loss = FocalLoss(self.gamma, self.alpha, self.link)
+        object.__setattr__(self, "gamma", loss.gamma)
+        object.__setattr__(self, "alpha", loss.alpha)
         object.__setattr__(self, "scale", check_positive(self.scale, "scale"))
-        object.__setattr__(self, "offset", check_real(self.offset, "offset"))
-        check_option(self.link, "link", LINKS)
-        check_option(self.hessian, "hessian", HESSIANS)
-        if not re.fullmatch(_DEVICES, str(self.device)):
-            msg = f"device must be 'cpu', 'cuda' or 'cuda:<n>', got {self.device!r}"
-            raise ValueError(msg)
+        object.__setattr__(self, "offset", check_offset(self.offset))
+        check_option(self.hessian, "hessian", CLASSIC_FORMS)
+        check_device(self.device)
         object.__setattr__(self, "n_jobs", check_n_jobs(self.n_jobs))
-        if self.link == "posterior" and self.gamma > MAX_GAMMA:
-            msg = (
-                f"gamma must be at most {MAX_GAMMA} with link='posterior', got "
-                f"{self.gamma}"
-            )
-            raise ValueError(msg)
         if self.link == "posterior" and self.hessian != "expected":
             msg = (
                 f"hessian={self.hessian!r} needs link='logit': with link='posterior' "
                 "the Hessian is the expected one"
             )
             raise ValueError(msg)
+        self._form()
 
     @property
     def loss(self) -> FocalLoss:
@@ -172,7 +174,7 @@ class FocalObjective:
             Raw scores. In a native call: the ``lightgbm.Dataset`` or
             ``xgboost.DMatrix``, which holds labels and weights.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Finite factors >= 0.
+            Finite factors >= 0, below 8e37 / (scale times the larger class weight).
 
         Returns
         -------
@@ -183,8 +185,8 @@ class FocalObjective:
         Raises
         ------
         ValueError
-            If a raw score is NaN, a label is not 0 or 1, a weight is negative or
-            not finite, or lengths differ.
+            If a raw score is NaN, a label is not 0 or 1, a weight is negative, not
+            finite or too large for float32, or lengths differ.
         """
         return self._derivatives(y_true, raw_prediction, sample_weight)
 
@@ -201,21 +203,21 @@ class FocalObjective:
         data = raw_prediction if is_data_set(raw_prediction) else None
         raw = as_scores(raw_prediction if data is None else y_true)
         form, weights, shift = self._form()
+        limit = _kernels.too_heavy(weights, np.float32)
         if self.device != "cpu" and len(raw) and self._kept.device_works(self.device):
             call = y_true, raw_prediction, sample_weight
-            loop = self._kept.loop(data, raw, call, self.device)
+            loop = self._kept.loop(data, raw, call, self.device, limit)
             gradient, hessian, is_good = loop.run(raw, form, weights, shift)
             if not is_good:
                 explain(raw)
             return gradient, hessian
-        y, _, weight = arguments(y_true, raw_prediction, sample_weight)
-        labels = check_vector(y, "y_true", np.float32, len(raw))
+        y, _, sample_weight = arguments(y_true, raw_prediction, sample_weight)
+        labels = as_labels(y, len(raw))
+        weight = None if sample_weight is None else as_weights(sample_weight, len(raw))
         team = _threads.ALONE
         if self.n_jobs != 1 and len(raw) >= _threads.MIN_ROWS:
             library = c_interface(_LIBRARIES[raw.dtype])
             team = _threads.team(library, self.n_jobs)
-        if weight is not None:
-            weight = check_vector(weight, "sample_weight", np.float32, len(raw))
         scores: Any = raw
         gradient, hessian = self._kept.pair.take(len(raw))
         if over_scores and raw.dtype == np.float32 and raw.flags.writeable:
@@ -224,19 +226,18 @@ class FocalObjective:
             form, scores, labels, weight, weights, shift, gradient, hessian, team
         )
         if not is_good:
-            explain(raw, labels, weight)
+            explain(raw, y, sample_weight, limit)
         return gradient, hessian
 
     def _form(self) -> tuple[Any, tuple[np.float32, np.float32], np.float32]:
-        weight_0, weight_1 = self.loss.class_weights
-        weights = np.float32(self.scale * weight_0), np.float32(self.scale * weight_1)
-        if self.link == "posterior":
-            shift = self.offset + self.loss.shift
-            return posterior_form(self.gamma), weights, np.float32(shift)
-        form = _CLASSIC_FORMS[self.hessian](np.float32(self.gamma))
-        return form, weights, np.float32(self.offset)
+        loss = self.loss
+        form = objective_form(self.link, self.hessian, self.gamma)
+        weights = objective_weights(loss.class_weights, self.alpha, self.scale)
+        shift = self.offset + (loss.shift if self.link == "posterior" else 0.0)
+        return form, weights, np.float32(shift)
 
 
+@suggest_parameters
 @dataclass(frozen=True)
 class FocalMetric:
     """The evaluation function that goes with :class:`FocalObjective`.
@@ -248,15 +249,23 @@ class FocalMetric:
 
     Parameters
     ----------
-    gamma, alpha, link
-        Those of the objective.
+    gamma : float in [0, 1000], default=2.0
+        Focusing parameter of the objective.
+    alpha : float in (0, 1) or None, default=None
+        Weight of class 1 in the objective.
+    link : {"posterior", "logit"}, default="posterior"
+        What raw scores are: log-odds of class 1, or the focal logit.
     metric : str, default="log_loss"
         "log_loss" or "error" (at 1/2) of the probabilities, "focal" for the mean
         focal loss, or a name of :mod:`focal_gbm.metrics` that compares labels with
         scores, at its default budget: "recall_at_fpr", "recall_at_alert_rate" or
         "precision_at_alert_rate".
-    offset : float, default=0.0
-        That of the objective.
+    offset : float in [-1e30, 1e30], default=0.0
+        Added to every raw score, as in the objective.
+    prior_shift : float, default=0.0
+        Added to the log-odds before they are measured: the constant of
+        :class:`PriorShift`, for a validation set whose fraud rate differs from that of
+        the training rows. No measure of ranks depends on it.
     name : str or None, default=None
         How the booster lists it; None: the metric's own name. XGBoost guesses the
         direction of early stopping from the name and takes what it does not know
@@ -284,12 +293,16 @@ class FocalMetric:
     link: str = field(default="posterior", kw_only=True)
     metric: str = field(default="log_loss", kw_only=True)
     offset: float = field(default=0.0, kw_only=True)
+    prior_shift: float = field(default=0.0, kw_only=True)
     name: str | None = field(default=None, kw_only=True)
+    # of which a NaN was reported; a copy of a metric, as of each fit, begins anew
+    _named: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         FocalLoss(self.gamma, self.alpha, self.link)
         check_option(self.metric, "metric", METRICS)
-        check_real(self.offset, "offset")
+        check_offset(self.offset)
+        check_real(self.prior_shift, "prior_shift")
 
     @property
     def is_higher_better(self) -> bool:
@@ -332,6 +345,7 @@ class FocalMetric:
             sample_weight = weight_and_group[0]
         y, raw, weight = arguments(y_true, raw_prediction, sample_weight)
         value = self.evaluate(y, raw, weight)
+        warn_if_undefined(self.name or self.metric, value, self._named)
         is_native_lightgbm = type(data_set).__module__.startswith("lightgbm")
         if weight_and_group or is_native_lightgbm:
             return self.name or self.metric, value, self.is_higher_better
@@ -365,18 +379,21 @@ class FocalMetric:
         >>> FocalMetric(metric="error").evaluate([0, 1], [-3.0, -1.0])
         0.5
         """
-        score = check_vector(raw_prediction, "raw_prediction", np.float64)
+        score = as_scores(raw_prediction).astype(np.float64, copy=False)
         if self.metric in RANK_METRICS:
             measure = getattr(metrics, self.metric)
             return float(measure(y_true, score, sample_weight=sample_weight))
         loss = FocalLoss(self.gamma, self.alpha, self.link)
+        score = score + self.offset
         if self.metric == "focal":
-            rows = loss.loss(y_true, score + self.offset)
+            if self.prior_shift:
+                score = loss.raw_prediction(loss.log_odds(score) + self.prior_shift)
+            rows = loss.loss(y_true, score)
         else:
-            log_odds = loss.log_odds(score + self.offset)
+            log_odds = loss.log_odds(score) + self.prior_shift
             if self.metric == "log_loss":
                 rows = FocalLoss(gamma=0.0, link="logit").loss(y_true, log_odds)
             else:
                 y = check_labels(y_true, len(log_odds))
                 rows = ((log_odds > 0) != (y > 0)).astype(np.float64)
-        return float(np.average(rows, weights=check_weights(sample_weight, len(rows))))
+        return weighted_mean(rows, check_weights(sample_weight, len(rows)))

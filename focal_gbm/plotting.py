@@ -7,6 +7,8 @@ draws on any axes with ``plot(ax=...)``, and takes several models on one.
 
 from __future__ import annotations
 
-from focal_gbm._plot_alerts import AlertCurveDisplay as AlertCurveDisplay
-from focal_gbm._plot_loss import FocalLossDisplay as FocalLossDisplay
-from focal_gbm._plot_reliability import ReliabilityDisplay as ReliabilityDisplay
+from focal_gbm._plot_alerts import AlertCurveDisplay
+from focal_gbm._plot_loss import FocalLossDisplay
+from focal_gbm._plot_reliability import ReliabilityDisplay
+
+__all__ = ["AlertCurveDisplay", "FocalLossDisplay", "ReliabilityDisplay"]

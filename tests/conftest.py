@@ -11,7 +11,8 @@ from pathlib import Path
 # that the loop calls; a folder named by their content cannot be stale.
 _PACKAGE = Path(__file__).resolve().parent.parent / "focal_gbm"
 _CONTENT = b"".join(
-    (_PACKAGE / name).read_bytes() for name in ("_formula.py", "_kernels.py")
+    (_PACKAGE / name).read_bytes()
+    for name in ("_formula.py", "_kernels.py", "_threads.py")
 )
 os.environ.setdefault(
     "NUMBA_CACHE_DIR",

@@ -12,6 +12,7 @@ import xgboost as xgb
 from numba import cuda
 
 from focal_gbm import FocalLoss, FocalObjective
+from focal_gbm._cuda import _in_one_line
 from focal_gbm._omega import posterior_form
 
 IS_SIMULATOR = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
@@ -129,6 +130,18 @@ def test_bad_input_is_named(rows):
         objective(y, raw, weight - 2)
 
 
+def test_no_weight_makes_a_derivative_infinite(rows):
+    raw, y, weight = rows
+    objective = FocalObjective(device=DEVICE, scale=1e10)
+    for heavy in (1e28, 1e39, 1e300):
+        with pytest.raises(ValueError, match=r"sample_weight must be below 8.51e\+27"):
+            objective(y, raw, np.where(weight > 2, heavy, 1.0))
+    with pytest.raises(ValueError, match=r"at least 1\.18e-38"):
+        objective(y, raw, np.full(len(y), 1e-300))
+    far = np.where(y > 0, 1e300, -np.inf)
+    assert np.isfinite(host(objective(y, far, np.full(len(y), 8e27)))).all()
+
+
 def test_copies_start_without_device_arrays(rows):
     raw, y, _ = rows
     objective = FocalObjective(device=DEVICE)
@@ -182,6 +195,15 @@ def test_gradient_reaches_the_booster_on_the_card():
 
     xgb.train(params, matrix, 3, obj=watch)
     assert seen == [[True, True]] * 3
+
+
+def test_an_obstacle_is_the_first_part_of_a_sentence():
+    """Numba's own message has line breaks and ends in a colon."""
+    said = "If you are sure that a driver is installed,\ntry another variable.\n: "
+    expected = "If you are sure that a driver is installed, try another variable"
+    assert _in_one_line(RuntimeError(said)) == expected
+    assert _in_one_line(RuntimeError("")) == "RuntimeError"
+    assert len(_in_one_line(RuntimeError("word " * 200))) <= 300
 
 
 def test_form_has_no_float64():

@@ -15,9 +15,36 @@ from focal_gbm.datasets import (
     SCENARIOS,
     TRANSACTION_FEATURES,
     WINDOWS,
+    _History,
     fetch_credit_card_fraud,
     make_transactions,
 )
+
+# Sums over the default frame, cut to whole numbers.
+SUMS = {
+    "time": 317_598_563_983_930,
+    "customer_id": 92_784_222,
+    "terminal_id": 187_334_551,
+    "amount": 8_026_058,
+    "hour": 2_539_426,
+    "is_weekend": 51_638,
+    "distance": 907_992,
+    "seconds_since_last": 7_591_941_602,
+    "amount_ratio": 185_717,
+    "customer_n_1d": 744_642,
+    "customer_mean_amount_1d": 8_025_146,
+    "customer_n_7d": 3_954_585,
+    "customer_mean_amount_7d": 8_028_488,
+    "customer_n_30d": 14_190_672,
+    "customer_mean_amount_30d": 8_042_266,
+    "terminal_n_1d": 242_652,
+    "terminal_risk_1d": 442,
+    "terminal_n_7d": 1_637_620,
+    "terminal_risk_7d": 637,
+    "terminal_n_30d": 6_005_584,
+    "terminal_risk_30d": 667,
+    "is_fraud": 749,
+}
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +119,50 @@ def test_labels_of_the_last_week_do_not_leak(data):
     assert short.loc[first, "terminal_risk_30d"].isna().all()
 
 
+def test_the_default_frame_stays_as_it_was():
+    """Figures of the README and of the benchmarks are of this frame."""
+    frame = make_transactions().drop(columns="scenario")
+    assert len(frame) == 185_952
+    frame["time"] = frame["time"].astype("datetime64[s]").astype(np.int64)
+    sums = {name: int(frame[name].fillna(0).to_numpy("f8").sum()) for name in frame}
+    assert sums == SUMS
+
+
+@pytest.mark.parametrize("delay", [0, 5e-324, 1e-9, 0.5, 7.0, 59.5, 2000.0, 1e300])
+def test_no_row_knows_its_own_label(delay):
+    """The risk of a terminal is that of payments before the second of the payment, of
+    that terminal alone, and no younger than the delay."""
+    frame = make_transactions(60, 12, 60, fraud_rate=0.05, label_delay=delay)
+    start = frame["time"].iloc[0].normalize()
+    seconds = (frame["time"] - start).dt.total_seconds().to_numpy()
+    terminal = frame["terminal_id"].to_numpy()
+    y = frame["is_fraud"].to_numpy()
+    for row in np.random.default_rng(0).integers(0, len(frame), 60):
+        past = (terminal == terminal[row]) & (seconds < seconds[row])
+        age = seconds[row] - seconds - delay * DAY
+        for days in WINDOWS:
+            # times are cut to seconds, and so windows are known to a second
+            low, high = (
+                past & (age >= margin) & (age < days * DAY - margin)
+                for margin in (1, -1)
+            )
+            n = frame[f"terminal_n_{days}d"].iloc[row]
+            assert low.sum() <= n <= high.sum()
+            risk = frame[f"terminal_risk_{days}d"].iloc[row]
+            if n == 0:
+                assert np.isnan(risk)
+            elif low.sum() == high.sum():
+                assert risk == pytest.approx(y[low].mean(), rel=1e-6)
+
+
+def test_payments_of_the_same_second_tell_nothing():
+    """Labels of two payments at one terminal in the same second arrive together."""
+    seconds = np.array([10.2, 10.7, 10.9, 11.0, 11.0])
+    history = _History(np.zeros(5, np.int64), seconds)
+    n, frauds = history.sums(np.ones(5), DAY, 0.0)
+    assert n.tolist() == frauds.tolist() == [0, 0, 0, 3, 3]
+
+
 def test_fraud_can_be_found_and_not_too_well(data):
     is_late = data["time"] > data["time"].iloc[0] + pd.Timedelta(days=60)
     X, y = data[list(TRANSACTION_FEATURES)], data["is_fraud"]
@@ -115,6 +186,9 @@ def test_smallest_worlds():
         ({"n_days": "9"}, TypeError, "n_days must be .* got '9'"),
         ({"fraud_rate": 0.0}, ValueError, "fraud_rate must be .* got 0.0"),
         ({"label_delay": -1}, ValueError, "label_delay must be .* got -1"),
+        ({"random_state": -1}, ValueError, "random_state must be a whole .* got -1"),
+        ({"random_state": 1.5}, TypeError, "random_state must be a whole .* got 1.5"),
+        ({"random_state": "x"}, TypeError, "a numpy Generator or None, got 'x'"),
     ],
 )
 def test_bad_parameters(kwargs, error, message):

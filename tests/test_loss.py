@@ -75,6 +75,53 @@ def test_finite_for_huge_scores(link, gamma):
     assert np.isfinite(loss.probability(z)).all()
 
 
+# Tiny and huge gammas, which the grids of the other tests leave out.
+@pytest.mark.parametrize("gamma", [1e-300, 1e-38, 1e-8, 30.0, 300.0, 1000.0])
+def test_the_ends_of_gamma_agree_with_60_digits(gamma):
+    logit, posterior = FocalLoss(gamma, link="logit"), FocalLoss(gamma)
+    for z in (-80.0, -5.0, -1.0, -1e-8, 0.0, 0.3, 1.0, 5.0):
+        f = logit.log_odds([z])
+        for y in (0, 1):
+            truth = reference.classic_loss(y, reference.mpf(z), gamma, None)
+            if truth > 1e-290:
+                assert relative_error(logit.loss([y], [z])[0], truth) <= 1e-12
+                assert relative_error(posterior.loss([y], f)[0], truth) <= 1e-11
+            slope = (1 - 2 * y) * reference.slope(y, reference.mpf(z), gamma, None)
+            if abs(slope) > 1e-290:
+                assert relative_error(logit.gradient([y], [z])[0], slope) <= 1e-12
+        truth = reference.log_odds(reference.mpf(z), gamma, None)
+        assert relative_error(f[0], truth) <= 1e-12
+        assert logit.raw_prediction(f)[0] == pytest.approx(z, rel=1e-12, abs=1e-23)
+
+
+@BOTH_LINKS
+@pytest.mark.parametrize("gamma", [0.0, 5e-324, 1e-300, 1e-8, 2.0, 30.0, 1000.0])
+@pytest.mark.parametrize("alpha", [None, 5e-324, 1e-300, 1 - 2**-53])
+def test_finite_whatever_the_size(link, gamma, alpha):
+    loss = FocalLoss(gamma, alpha, link)
+    sizes = [0, 5e-324, 1e-45, 1, 80, 1e30, 1e300, np.finfo(np.float64).max, np.inf]
+    z = np.concatenate([sizes, np.negative(sizes)])
+    for y in (np.zeros(18), np.ones(18)):
+        for weight in (None, *(np.full(18, w) for w in (5e-324, 1e-300, 1e300, 4e307))):
+            assert np.isfinite(loss.gradient_hessian(y, z, weight)).all()
+            assert (loss.loss(y, z, weight) >= 0).all()
+            assert np.isfinite(loss.constant(y, weight))
+    for convert in (loss.log_odds, loss.raw_prediction, loss.probability):
+        assert not np.isnan(convert(z)).any()
+
+
+def test_a_row_without_weight_has_no_loss():
+    values = FocalLoss().loss([1, 1, 0], [-np.inf, 0.0, np.inf], [0.0, 1.0, 2.0])
+    assert values[0] == 0
+    assert values[2] == np.inf
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-300, 1e-3, 1e300, 1e308])
+def test_the_constant_is_the_rate_whatever_the_size_of_the_weights(size):
+    y = np.arange(10) < 2
+    assert FocalLoss().constant(y, np.full(10, size)) == pytest.approx(np.log(0.25))
+
+
 @BOTH_LINKS
 @given(gamma=gammas, alpha=alphas, z=st.floats(-30, 30), y=st.integers(0, 1))
 def test_gradient_is_the_slope_of_the_loss(link, gamma, alpha, z, y):
@@ -207,6 +254,10 @@ def test_is_a_value():
         ({"alpha": 1}, ValueError, "alpha must be .* got 1"),
         ({"alpha": "balanced"}, TypeError, "alpha must be .* got 'balanced'"),
         ({"link": "magic"}, ValueError, "link must be one of .* got 'magic'"),
+        ({"gamma": 1001}, ValueError, r"gamma must be .* \[0.0, 1000\], got 1001"),
+        ({"gamma": 1e300}, ValueError, r"gamma must be .* got 1e\+300"),
+        ({"focal_gamma": 2}, TypeError, "FocalLoss has no parameter 'focal_gamma'"),
+        ({"focal_alpha": 0.5}, TypeError, r"did you mean alpha\?"),
     ],
 )
 def test_bad_parameters(kwargs, error, message):
@@ -225,6 +276,12 @@ def test_bad_parameters(kwargs, error, message):
         ([0, 1], [0, 0], [1, -1], "sample_weight must be finite .* got -1.0 in row 1"),
         ([0, 1], [0, 0], [1, np.inf], "sample_weight must be finite .* got inf"),
         ([0, 1], [0, 0], [0, 0], "sample_weight must hold a positive value"),
+        (
+            [0, 1],
+            [0, 0],
+            [1, 1e308],
+            r"below 4.49e\+307, .* float64, got 1e\+308 in row 1",
+        ),
         ([0, 1], [[0, 0]], None, "raw_prediction must be one-dimensional"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import pydoc
 import subprocess
 import sys
 from itertools import pairwise
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from focal_gbm import FocalLGBMClassifier, FocalLoss
+from focal_gbm import FocalLGBMClassifier, FocalLoss, plotting
 from focal_gbm.metrics import precision_at_alert_rate, recall_at_alert_rate
 from focal_gbm.plotting import (
     AlertCurveDisplay,
@@ -95,13 +96,69 @@ def test_alert_curve(rows, model):
         for measure in (recall_at_alert_rate, precision_at_alert_rate)
     ]
     assert labels == [
-        "FocalLGBMClassifier: {:.2f} and {:.2f} at budget".format(*reached),
+        "FocalLGBMClassifier: recall {:.2f}, precision {:.2f} at budget".format(
+            *reached
+        ),
         "reversed",
     ]
     colours = [line.get_color() for line in (*display.lines_, *other.lines_)]
     assert colours[0] == colours[1] != colours[2] == colours[3]
     assert texts_are_apart(ax)
     assert pixels(display.figure_)[..., :3].std() > 0.05
+
+
+def test_alert_curve_of_days(rows):
+    """The number of different days is that which the rows cover."""
+    _, y, truth = rows
+    day = np.datetime64("2025-03-01") + np.arange(len(y)) // 2000
+    counted = AlertCurveDisplay.from_predictions(y, truth, day=day, budget=30)
+    given = AlertCurveDisplay.from_predictions(y, truth, n_days=10, budget=30)
+    np.testing.assert_array_equal(counted.alerts, given.alerts)
+    legends = [d.ax_.get_legend().get_texts()[0].get_text() for d in (counted, given)]
+    assert legends[0] == legends[1]
+    assert "model: recall 0." in legends[0]
+    assert ", precision 0." in legends[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "pos_label"),
+    [
+        (["legit", "fraud"], "fraud"),
+        (np.array(["legit", "fraud"], object), "fraud"),
+        ([1, 0], 0),
+        ([True, False], False),
+    ],
+)
+def test_the_class_that_is_named(names, pos_label, rows):
+    """Probabilities and scores are those of the class that pos_label names."""
+    X, y, truth = rows
+    labels = np.asarray(names)[y]
+    model = FocalLGBMClassifier(n_estimators=20, focal_alpha=0.3, verbose=-1)
+    model.fit(X, labels)
+    p = model.predict_proba(X)[:, 0]
+    shown = AlertCurveDisplay.from_estimator(
+        model, X, labels, n_days=10, budget=30, pos_label=pos_label
+    )
+    expected = AlertCurveDisplay.from_predictions(y, p, n_days=10, budget=30)
+    np.testing.assert_array_equal(shown.recall, expected.recall)
+    np.testing.assert_array_equal(shown.precision, expected.precision)
+    same = AlertCurveDisplay.from_predictions(
+        labels, p, n_days=10, budget=30, pos_label=pos_label
+    )
+    np.testing.assert_array_equal(same.recall, expected.recall)
+    shown = ReliabilityDisplay.from_estimator(model, X, labels, pos_label=pos_label)
+    expected = ReliabilityDisplay.from_predictions(labels, p, pos_label=pos_label)
+    np.testing.assert_array_equal(shown.observed, expected.observed)
+    assert shown.rate == pytest.approx(y.mean())
+    loss = FocalLossDisplay.from_estimator(model, X, labels, pos_label=pos_label)
+    raw = model.predict(X[y == 1], raw_score=True)
+    np.testing.assert_array_equal(loss.raw_prediction, -raw)
+    assert loss.alpha == pytest.approx(0.7)
+    z, drawn = loss.axes_[0].lines[1].get_data()
+    own = FocalLoss(2.0, 0.3).loss(np.zeros_like(z), -z)
+    np.testing.assert_allclose(drawn, 3.0 * own)
+    marked = FocalLossDisplay.from_predictions(labels, truth, pos_label=pos_label)
+    np.testing.assert_array_equal(marked.raw_prediction, truth[y == 1])
 
 
 @pytest.mark.parametrize("scale", ["log", "logit"])
@@ -149,6 +206,53 @@ def test_reliability_of_weights_and_ties():
     assert total.predicted == pytest.approx([p.mean()])
     assert total.observed == pytest.approx([0.5])
     assert total.rate == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("scale", ["log", "logit"])
+def test_marks_at_infinity_are_at_the_edge(scale):
+    """A bin of frauds only has a rate of 1, whose log-odds are infinite."""
+    p = np.r_[np.full(50, 0.01), np.full(50, 0.2), np.full(10, 0.9), np.full(10, 1.0)]
+    y = np.r_[np.arange(50) < 5, np.arange(50) < 10, np.ones(20)].astype(int)
+    display = ReliabilityDisplay.from_predictions(y, p, n_bins=4, scale=scale)
+    assert display.observed[-1] == 1.0
+    displays = [
+        display,
+        ReliabilityDisplay(
+            predicted=np.array([0.0, 0.1, 1.0]),
+            observed=np.array([0.0, 0.1, 1.0]),
+            low=np.array([0.0, 0.05, 0.9]),
+            high=np.array([0.2, 0.2, 1.0]),
+            probability=p,
+            rate=0.1,
+        ).plot(scale=scale),
+    ]
+    for one in displays:
+        one.figure_.canvas.draw()
+        low, high = one.ax_.get_xlim()
+        assert (low, high) == one.ax_.get_ylim()
+        line, caps, bars = one.line_.lines
+        ends = [line, *caps]
+        for x, at in [part.get_data() for part in ends]:
+            assert len(x) == len(one.predicted)
+            for values in (x, at):
+                assert ((np.asarray(values) > low) & (np.asarray(values) < high)).all()
+        assert np.isfinite(bars[0].get_segments()).all()
+        # a mark of its colour is there, next to the edge at the top
+        where = one.ax_.transData.transform(np.transpose(line.get_data()))[-1]
+        top = one.ax_.transAxes.transform([1, 1])[1]
+        assert 1.0 < top - where[1] < 8.0
+    kept = (display.observed.tolist(), displays[1].predicted.tolist())
+    assert kept[0][-1] == 1.0
+    assert kept[1] == [0.0, 0.1, 1.0]
+
+
+def test_room_at_the_edge_does_not_grow(rows):
+    _, y, truth = rows
+    display = ReliabilityDisplay.from_predictions(y, truth, scale="logit")
+    limits = display.ax_.get_xlim()
+    for _ in range(5):
+        ReliabilityDisplay.from_predictions(y, truth, scale="logit", ax=display.ax_)
+    assert display.ax_.get_xlim() == pytest.approx(limits)
 
 
 def test_loss(rows, model):
@@ -210,12 +314,87 @@ def test_loss(rows, model):
             "scale must be one of .* got 'x'",
         ),
         (lambda: FocalLossDisplay().plot(plt.gca()), "ax must be three axes, got 1"),
+        (
+            lambda: AlertCurveDisplay.from_predictions(
+                [0, 1], [0, 1], n_days=1, ax=plt.subplots(2)[1]
+            ),
+            "ax must be matplotlib axes, got 2",
+        ),
+        (
+            lambda: AlertCurveDisplay.from_predictions([0, 1], [0, 1], budget=1),
+            "give either n_days, .* or day, .* got neither",
+        ),
+        (
+            lambda: AlertCurveDisplay.from_predictions([0, 1], [0, np.nan], n_days=1),
+            "y_score must not be NaN, got NaN in row 1",
+        ),
+        (
+            lambda: AlertCurveDisplay.from_predictions([0, 1], [0, 1], day=[0.5, 1]),
+            "day must hold whole days, got 0.5 in row 0",
+        ),
+        (
+            lambda: ReliabilityDisplay.from_predictions([0, 1], [0, 1], n_bins=2.5),
+            "n_bins must be a whole number >= 1, got 2.5",
+        ),
+        (
+            lambda: ReliabilityDisplay.from_predictions([], []),
+            "y_prob must hold at least one row",
+        ),
+        (
+            lambda: FocalLossDisplay.from_predictions([], []),
+            "raw_prediction must hold at least one row",
+        ),
+        (
+            lambda: FocalLossDisplay.from_predictions([0, 1], [0, np.inf]),
+            "raw_prediction must be finite, got inf in row 1",
+        ),
+        (
+            lambda: FocalLossDisplay.from_predictions(["a", "b"], [0, 1]),
+            "y_true must hold 0 and 1 only, got 'a' .* pos_label",
+        ),
         (lambda: FocalLossDisplay([-1.0]).plot(), "gamma must be .* got -1.0"),
     ],
 )
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("gammas", [2.0, [], None, [[1.0, 2.0]]])
+def test_gammas_are_a_sequence(gammas):
+    with pytest.raises(TypeError, match="gammas must be a sequence such as"):
+        FocalLossDisplay(gammas=gammas)
+
+
+def test_bad_estimators(rows, model):
+    X, y, _ = rows
+    estimator, words = model
+    alerts, reliability = (
+        AlertCurveDisplay.from_estimator,
+        ReliabilityDisplay.from_estimator,
+    )
+    loss = FocalLossDisplay.from_estimator
+    for draw in (lambda *a, **k: alerts(*a, n_days=1, **k), reliability, loss):
+        with pytest.raises(TypeError, match=r"estimator must be a fitted .* got Focal"):
+            draw(FocalLGBMClassifier(), X, words)
+        with pytest.raises(
+            ValueError, match=r"y must hold .* classes, .* got 0 in row"
+        ):
+            draw(estimator, X, y)
+        with pytest.raises(
+            ValueError, match=r"pos_label must be a class .* got 'fraud'"
+        ):
+            draw(estimator, X, words, pos_label="fraud")
+        with pytest.raises(ValueError, match=r"y must hold .* got None in row 1"):
+            draw(estimator, X[:2], ["good", None])
+    with pytest.raises(ValueError, match="X and y must be given together"):
+        loss(estimator, X)
+
+
+def test_help_lists_the_displays():
+    text = pydoc.plain(pydoc.render_doc(plotting))
+    for name in plotting.__all__:
+        assert f"class {name}" in text
 
 
 def test_without_matplotlib():

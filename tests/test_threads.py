@@ -8,6 +8,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import lightgbm as lgb
 import numpy as np
@@ -21,6 +22,7 @@ from focal_gbm._calls import c_interface
 from focal_gbm._formula import ROW_OPTIONS, Clipped, Exact, Expected
 from focal_gbm._omega import posterior_form
 
+_SIZE = np.float32(2.0)
 N_ROWS = 3 * _kernels.CHUNK + 2**16 + 5
 FORMS = [("posterior", 0.0), ("posterior", 2.0), ("logit", 2.0)]
 # By the dtype of the scores that each hands over.
@@ -99,6 +101,12 @@ def test_without_a_runtime_one_thread_does_it():
 
     assert _threads.team(None, 4) == _threads.ALONE
     assert _threads.team(Other(), -1) == _threads.ALONE
+
+
+def test_plain_python_is_not_handed_to_threads(monkeypatch):
+    monkeypatch.setattr(_threads.config, "DISABLE_JIT", True)
+    library = c_interface("xgboost.core")
+    assert _threads.team.__wrapped__(library, 2) == _threads.ALONE
 
 
 def test_all_threads_are_no_more_than_the_runtime_has(monkeypatch):
@@ -222,14 +230,85 @@ def test_neither_library_is_loaded_for_it():
     assert run.stdout.strip() == "[]"
 
 
-_PACKED = {
-    # multiplications of a whole vector of float32, by what the processor calls them
-    "x86_64": r"\bv?mulps\b",
-    "amd64": r"\bv?mulps\b",
-    "aarch64": r"\bfmul\.4s\b|\bfmul\tv\d+\.4s",
-    "arm64": r"\bfmul\.4s\b|\bfmul\tv\d+\.4s",
-}
-_SIZE = np.float32(2.0)
+# Multiplications in float32, fused or not, as assembly has them: x86 with SSE, AVX or
+# AVX-512, ARM with NEON or SVE. The last letters say how wide the register is.
+_MULTIPLICATION = re.compile(
+    r"^\s+(?:v?mul|vfn?m(?:add|sub)\d{3})(?P<x86>[ps]s)\s.*%(?P<register>[xyz])mm"
+    r"|^\s+f(?:mul|ml[as]|n?m(?:add|sub))(?:\.(?P<lanes>4s|2s)\s"
+    r"|\s+(?P<arm>[svz])\d+(?:\.(?P<suffix>4s|2s|s)\b)?)",
+    re.MULTILINE,
+)
+
+
+def multiplications(compiled):
+    """Return how many there are, by the lanes of the register: 1 is a row alone."""
+    lanes = {"x": 4, "y": 8, "z": 16, "4s": 4, "2s": 2}
+    count = Counter()
+    for assembly in compiled.inspect_asm().values():
+        for found in _MULTIPLICATION.finditer(assembly):
+            if found["x86"]:
+                packed = found["x86"] == "ps"
+                count[lanes[found["register"]] if packed else 1] += 1
+            elif found["arm"] == "z":
+                count[4] += 1  # or more, which the program does not know
+            elif found["arm"] != "s" or found["lanes"]:
+                count[lanes.get(found["lanes"] or found["suffix"], 0)] += 1
+            else:
+                count[1] += 1
+    return count
+
+
+@njit(**ROW_OPTIONS)
+def squares(values, out):
+    for i in range(out.shape[0]):
+        out[i] = values[i] * values[i]
+
+
+@njit(**ROW_OPTIONS)
+def with_a_wide_flag(values, out):
+    """Halve the number of rows in a vector."""
+    bad = 0
+    for i in range(out.shape[0]):
+        out[i] = values[i] * values[i]
+        bad |= np.int64(1 if values[i] > 3 else 0)
+    return bad
+
+
+@njit(**ROW_OPTIONS)
+def one_after_another(values, out):
+    """Use the row before, so that no two can be computed at once."""
+    for i in range(1, out.shape[0]):
+        out[i] = (out[i - 1] + values[i]) * values[i] * np.float32(0.5)
+
+
+@pytest.fixture(scope="module")
+def widest():
+    """The lanes of the vectors that the compiler takes for this processor."""
+    values = np.zeros(16, np.float32)
+    squares(values, values.copy())
+    count = multiplications(squares)
+    if max(count, default=1) == 1:
+        pytest.skip(f"no vector instructions known for {platform.machine()}")
+    return max(count)
+
+
+def assert_vectorised(compiled, widest):
+    """Every operation of a row has a twin on whole vectors. The loop over the rows that
+    are left at the end has the operations once more, some in another form."""
+    count = multiplications(compiled)
+    others = max((n for lanes, n in count.items() if lanes != widest), default=0)
+    assert count[widest] > 0
+    assert 1.25 * count[widest] >= others, dict(count)
+
+
+@pytest.mark.parametrize("loop", [with_a_wide_flag, one_after_another])
+def test_a_loop_that_is_not_vectorised_is_seen(loop, widest):
+    if loop is with_a_wide_flag and widest == 4:
+        pytest.skip("the shortest vectors can be filled with any flag")
+    values = np.zeros(16, np.float32)
+    loop(values, values.copy())
+    with pytest.raises(AssertionError):
+        assert_vectorised(loop, widest)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -245,16 +324,13 @@ _SIZE = np.float32(2.0)
     ids=lambda form: type(form).__name__,
 )
 @pytest.mark.parametrize("dtype", LIBRARIES)
-def test_the_loop_is_vectorised(form, weighted, dtype):
+def test_the_loop_is_vectorised(form, weighted, dtype, widest):
     """One row at a time takes twenty times as long, and nothing else tells."""
-    packed = _PACKED.get(platform.machine().lower())
-    if packed is None:
-        pytest.skip(f"no vector instructions known for {platform.machine()}")
     compiled = njit(**ROW_OPTIONS)(_kernels._share_out.py_func)
     raw, y = np.zeros(16, dtype), np.zeros(16, np.float32)
-    weight, ones = (y if weighted else None), (np.float32(1.0),) * 2
+    weight, one = (y if weighted else None), np.float32(1.0)
     ledger = np.zeros(2, np.int64)
-    work = form, raw, y, weight, ones, np.float32(0.0), y.copy(), y.copy(), ledger
+    shift, limit = np.float32(0.0), one
+    work = form, raw, y, weight, (one, one), limit, shift, y.copy(), y.copy(), ledger
     compiled(*_threads.ALONE, work)
-    (assembly,) = compiled.inspect_asm().values()
-    assert len(re.findall(packed, assembly)) >= 10
+    assert_vectorised(compiled, widest)
