@@ -93,6 +93,17 @@ def explain(raw: NDArray[Any], labels: Any = None, weight: Any = None) -> None:
     raise ValueError(msg)
 
 
+def warn_if_undefined(name: str, value: Any) -> None:
+    import warnings
+
+    if isinstance(value, (float, np.floating)) and value != value:
+        warnings.warn(
+            f"{name} is NaN on an evaluation set, which holds no positive row",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
 def _references(arrays: tuple[Any, Any]) -> list[int]:
     return [sys.getrefcount(array) for array in arrays]
 

@@ -125,6 +125,16 @@ def check_finite_vector(values: ArrayLike, name: str) -> Float64Array:
     return array
 
 
+def check_scores(values: ArrayLike, name: str) -> Float64Array:
+    """Return ``values`` as a float64 vector without NaN; infinities may pass."""
+    scores = check_vector(values, name, np.float64)
+    missing = np.isnan(scores)
+    if missing.any():
+        msg = f"{name} must not be NaN, got NaN in row {int(missing.argmax())}"
+        raise ValueError(msg)
+    return scores
+
+
 def check_probabilities(values: ArrayLike, name: str = "y_prob") -> Float64Array:
     """Return ``values`` as a float64 vector in [0, 1]."""
     p = check_vector(values, name, np.float64)
@@ -143,7 +153,13 @@ def native(array: NDArray[Any]) -> NDArray[Any]:
 
 def equal_to(labels: NDArray[Any], value: Any) -> NDArray[np.bool_]:
     """Return which labels are equal to ``value``, as Python compares: True is 1, and
-    1.0 is 1, whatever the dtype of either."""
+    1.0 is 1, whatever the dtype of either. A missing label is equal to none."""
+    if labels.dtype == object:
+        import pandas as pd  # of no use to FocalLoss, and slow to import
+
+        # pd.NA makes any comparison missing, not false
+        labels = labels.copy()
+        labels[pd.isna(labels)] = None
     with warnings.catch_warnings():
         # NumPy may warn where texts meet numbers, which are never equal
         warnings.simplefilter("ignore")

@@ -14,6 +14,7 @@ saved model. This module adds them around the parent's fit:
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,8 +23,21 @@ from numpy.typing import ArrayLike
 
 from focal_gbm import _lightgbm
 from focal_gbm._checks import check_vector
-from focal_gbm._classifier import FocalClassifierMixin, with_parameters_of
-from focal_gbm._training import Training, check_eval_weights
+from focal_gbm._classifier import (
+    FocalClassifierMixin,
+    warn_without_split,
+    with_parameters_of,
+)
+from focal_gbm._columns import check_columns, in_memory
+from focal_gbm._training import (
+    check_eval_classes,
+    check_eval_weights,
+    listed,
+    progress_bar,
+)
+
+# Values that LightGBM can copy at no cost.
+_PLAIN = (str, int, float, type(None))
 
 
 class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
@@ -115,6 +129,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         "max_bin": 1023,
     }
 
+    _reporting_callbacks = _lightgbm.REPORTING
+
     @with_parameters_of(LGBMClassifier)
     def __init__(
         self,
@@ -205,12 +221,13 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             If a parameter or an input cannot be used; the message names it.
         """
         parameters = self.get_params(deep=False)
-        _lightgbm.check_parameters(parameters)
+        _lightgbm.check_parameters(parameters, self._own_parameters())
+        given_X, X = X, in_memory(X)
+        check_columns(X, "LightGBM", any_arrow=False)
         eval_sets = _lightgbm.eval_sets(eval_set, eval_X, eval_y)
-        start, score_by_row = _lightgbm.start_of(
+        raw_start, score_by_row = _lightgbm.start_of(
             self.link, init_score, eval_init_score, init_model, bool(eval_sets)
         )
-        n_jobs = self._process_n_jobs(_lightgbm.given(parameters, "num_threads"))
         training = self._prepare(
             X,
             y,
@@ -218,56 +235,67 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             class_weight=self.class_weight,
             scale_pos_weight=_lightgbm.given(parameters, "scale_pos_weight", 1.0),
             is_unbalance=_lightgbm.given(parameters, "is_unbalance", False),
-            start=start,
+            raw_start=raw_start,
+            init_score=score_by_row,
             begins_at_zero=True,
-            n_jobs=n_jobs,
+            n_jobs=self._process_n_jobs(_lightgbm.given(parameters, "num_threads")),
         )
         if init_score is not None:
             check_vector(init_score, "init_score", np.float64, len(training.y))
-        training.init_score = score_by_row
-        check_eval_weights(eval_sets, eval_sample_weight, "eval_sample_weight")
-        listed = _lightgbm.given(parameters, "metric", "binary_logloss")
-        native, measures = _lightgbm.metrics(training, eval_metric, listed)
-        training.native_metrics = native
-        training.closing = _lightgbm.Closing(training)
-        shared = {
-            "eval_names": eval_names,
-            "eval_sample_weight": eval_sample_weight,
-            "eval_class_weight": eval_class_weight,
+        labels = training.labels
+        eval_sets = _lightgbm.encoded(eval_sets, given_X, y, training, labels)
+        of_sets = {
+            "eval_names": listed(eval_names),
+            "eval_sample_weight": listed(eval_sample_weight),
+            "eval_class_weight": listed(eval_class_weight),
+        }
+        check_eval_weights(
+            eval_sets, of_sets["eval_sample_weight"], "eval_sample_weight"
+        )
+        metric = _lightgbm.given(parameters, "metric", "binary_logloss")
+        native, measures = _lightgbm.metrics(training, eval_metric, metric)
+        callbacks = [*(callbacks or ())]
+        check_eval_classes(
+            eval_sets,
+            _lightgbm.rank_metrics(native, measures),
+            _lightgbm.stops_early(parameters, callbacks),
+        )
+        of_columns = {
             "feature_name": feature_name,
             "categorical_feature": categorical_feature,
         }
-        self.calibrator_ = self._cross_calibrated(
+        calibrator = self._cross_calibrated(
             training,
             {"init_score": init_score, "init_model": init_model},
+            callbacks,
             **_lightgbm.by_part(eval_sets),
             eval_metric=eval_metric,
-            callbacks=callbacks,
-            **shared,
+            **of_sets,
+            **of_columns,
         )
-        callbacks = [*(callbacks or [])]
+        closing = _lightgbm.Closing(training)
+        session = _lightgbm.Session(training, native, closing, calibrator)
+        callbacks.append(_lightgbm.WithoutReset())
         if _lightgbm.scores_are_predictions(parameters):
-            callbacks.append(training.closing)
-        bars = [_lightgbm.Progress(type(self).__name__)] if self.progress else []
-        self._training = training
-        try:
-            with _lightgbm.deprecations_by(eval_set):
-                super().fit(
-                    X,
-                    training.labels,
-                    sample_weight=training.sample_weight,
-                    init_score=score_by_row,
-                    eval_set=_lightgbm.with_labels(eval_sets, X, y, training.labels),
-                    eval_init_score=eval_init_score,
-                    eval_metric=measures,
-                    callbacks=[*callbacks, *bars],
-                    init_model=init_model,
-                    **shared,
-                )
-        finally:
-            del self._training
-            for bar in bars:
-                bar.close()
+            callbacks.append(closing)
+        with (
+            progress_bar(self, _lightgbm.Progress) as bars,
+            self._lending(session),
+            _lightgbm.deprecations_by(eval_set),
+        ):
+            super().fit(
+                X,
+                labels,
+                sample_weight=training.sample_weight,
+                init_score=score_by_row,
+                eval_set=eval_sets,
+                eval_init_score=listed(eval_init_score),
+                eval_metric=measures,
+                callbacks=[*callbacks, *bars],
+                init_model=init_model,
+                **of_sets,
+                **of_columns,
+            )
         return self
 
     def _raw_score(self, X: Any, **kwargs: Any) -> Any:
@@ -328,6 +356,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         probability : ndarray of shape (n_samples, 2), float64
             Columns in the order of ``classes_``.
         """
+        X = _lightgbm.readable(X)
         as_it_is = pred_leaf or pred_contrib or raw_score or self._says_probabilities()
         result = super().predict_proba(
             X,
@@ -341,10 +370,32 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         )
         return result if as_it_is else self._probabilities(result)
 
+    def _give_callbacks(self, _model: Any, callbacks: list[Any]) -> dict[str, Any]:
+        return {"callbacks": callbacks}
+
+    @classmethod
+    def _library_parameters(cls) -> set[str]:
+        return _lightgbm.known_parameters()
+
     def _process_params(self, stage: str) -> dict[str, Any]:
-        parameters: dict[str, Any] = super()._process_params(stage)
-        training = self._training if stage == "fit" else None
-        return _lightgbm.booster_parameters(parameters, training)
+        own = self._own_parameters()
+        reader = self
+        if not all(isinstance(getattr(self, n, None), _PLAIN) for n in own):
+            # the parent copies every value in depth, in each fit and predict, and not
+            # every calibrator and no generator has a copy
+            reader = copy(self)
+            reader._other_params = {
+                k: v for k, v in self._other_params.items() if k not in own
+            }
+            reader.__dict__.update(dict.fromkeys(own))
+        parameters: dict[str, Any] = super(FocalLGBMClassifier, reader)._process_params(
+            stage
+        )
+        session = None
+        if stage == "fit":
+            self._objective: Any = reader._objective
+            session = self._session
+        return _lightgbm.booster_parameters(parameters, own, session)
 
     @property
     def _Booster(self) -> Booster | None:
@@ -352,11 +403,11 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
 
     @_Booster.setter
     def _Booster(self, booster: Booster | None) -> None:
-        training: Training | None = self.__dict__.get("_training")
-        if booster is not None and training is not None:
-            _lightgbm.complete(booster, training)
-            self.loss_ = training.loss
-            self.threshold_ = training.threshold
+        session: _lightgbm.Session | None = self.__dict__.get("_session")
+        if booster is not None and session is not None:
+            booster = _lightgbm.complete(booster, session)
+            self._complete(session.training, session.calibrator)
+            warn_without_split(_lightgbm.has_split(booster))
         self.__dict__["_Booster"] = booster
 
     @property

@@ -284,6 +284,7 @@ class FocalMetric:
     link: str = field(default="posterior", kw_only=True)
     metric: str = field(default="log_loss", kw_only=True)
     offset: float = field(default=0.0, kw_only=True)
+    prior_shift: float = field(default=0.0, kw_only=True)
     name: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -371,9 +372,14 @@ class FocalMetric:
             return float(measure(y_true, score, sample_weight=sample_weight))
         loss = FocalLoss(self.gamma, self.alpha, self.link)
         if self.metric == "focal":
-            rows = loss.loss(y_true, score + self.offset)
+            rows = loss.loss(
+                y_true,
+                loss.raw_prediction(
+                    loss.log_odds(score + self.offset) + self.prior_shift
+                ),
+            )
         else:
-            log_odds = loss.log_odds(score + self.offset)
+            log_odds = loss.log_odds(score + self.offset) + self.prior_shift
             if self.metric == "log_loss":
                 rows = FocalLoss(gamma=0.0, link="logit").loss(y_true, log_odds)
             else:
