@@ -43,6 +43,7 @@ from focal_gbm._labels import (
     imbalance_factors,
     warn_of_rows,
 )
+from focal_gbm._mlflow import autologging_paused
 from focal_gbm._omega import MAX_GAMMA
 from focal_gbm._training import Training, copies_of
 from focal_gbm.calibration import METHODS, LogOddsCalibrator, PriorShift
@@ -348,7 +349,7 @@ class FocalClassifierMixin:
                 raise ValueError(msg)
             model = self._for_fold()
             copies = copies_of(callbacks, self._reporting_callbacks)
-            with warnings.catch_warnings():
+            with autologging_paused(), warnings.catch_warnings():
                 # of the data: said once, of all rows
                 warnings.filterwarnings("ignore", module=r"focal_gbm\b")
                 model.fit(

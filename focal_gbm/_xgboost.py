@@ -253,9 +253,8 @@ def rank_metrics(native: Sequence[str], evaluation: Evaluation | None) -> list[s
     ]
 
 
-def stops_early(parameters: Mapping[str, Any]) -> bool:
+def stops_early(parameters: Mapping[str, Any], callbacks: Sequence[Any]) -> bool:
     """Whether training may end before its last iteration for a metric."""
-    callbacks = parameters["callbacks"] or ()
     return bool(parameters["early_stopping_rounds"]) or any(
         isinstance(callback, EarlyStopping) for callback in callbacks
     )

@@ -29,6 +29,7 @@ from focal_gbm._classifier import (
     with_parameters_of,
 )
 from focal_gbm._columns import check_columns, in_memory
+from focal_gbm._mlflow import types_trusted
 from focal_gbm._training import (
     check_eval_classes,
     check_eval_weights,
@@ -253,6 +254,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             eval_sets, of_sets["eval_sample_weight"], "eval_sample_weight"
         )
         metric = _lightgbm.given(parameters, "metric", "binary_logloss")
+        if not callable(eval_metric):
+            eval_metric = listed(eval_metric)
         native, measures = _lightgbm.metrics(training, eval_metric, metric)
         callbacks = [*(callbacks or ())]
         check_eval_classes(
@@ -261,8 +264,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             _lightgbm.stops_early(parameters, callbacks),
         )
         of_columns = {
-            "feature_name": feature_name,
-            "categorical_feature": categorical_feature,
+            "feature_name": listed(feature_name),
+            "categorical_feature": listed(categorical_feature),
         }
         calibrator = self._cross_calibrated(
             training,
@@ -281,6 +284,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         with (
             progress_bar(self, _lightgbm.Progress) as bars,
             self._lending(session),
+            types_trusted(),
             _lightgbm.deprecations_by(eval_set),
         ):
             super().fit(

@@ -252,10 +252,11 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         )
         check_eval_weights(eval_sets, eval_weights, "sample_weight_eval_set")
         native, evaluation = _xgboost.metrics(training, self.eval_metric)
+        callbacks = [*(self.callbacks or ())]
         check_eval_classes(
             eval_sets,
             _xgboost.rank_metrics(native, evaluation),
-            _xgboost.stops_early(parameters),
+            _xgboost.stops_early(parameters, callbacks),
         )
         of_columns: dict[str, Any] = {"verbose": verbose}
         if feature_weights is not None:  # no argument of fit any more after 3.4
@@ -263,7 +264,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         calibrator = self._cross_calibrated(
             training,
             {"base_margin": base_margin, "xgb_model": xgb_model},
-            self.callbacks or (),
+            callbacks,
             eval_set=_xgboost.with_labels(eval_sets, training),
             sample_weight_eval_set=eval_weights,
             **of_columns,
@@ -279,7 +280,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             self._lending(
                 session,
                 objective=session.objective,
-                callbacks=[*(self.callbacks or ()), closing, *bars],
+                callbacks=[*callbacks, closing, *bars],
                 eval_metric=native or None,
             ),
         ):

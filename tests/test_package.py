@@ -28,6 +28,7 @@ ORDER = (
     "metrics",
     "objective",
     "_columns",
+    "_mlflow",
     "_labels",
     "_training",
     "_classifier",
