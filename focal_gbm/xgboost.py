@@ -365,13 +365,18 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         fname : str, path-like or bytearray
             What ``save_model`` of the estimator or of a booster wrote.
         """
-        given = self.objective, self.base_score
-        super().load_model(fname)
+        before = self.__dict__.copy()
+        self.__dict__.pop("_Booster", None)  # the parent would load into it
+        try:
+            super().load_model(fname)
+            restored = _xgboost.restore(self._Booster)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        self.loss_, self.threshold_, self._classes, self.calibrator_ = restored
         # the parent takes what was trained for what is to be trained
-        self.objective, self.base_score = given
-        self.loss_, self.threshold_, self._classes, self.calibrator_ = _xgboost.restore(
-            self._Booster
-        )
+        self.objective, self.base_score = before["objective"], before["base_score"]
 
     def save_model(self, fname: Any) -> None:
         """Save the model to a file of XGBoost, with its labels and calibrator.
