@@ -183,6 +183,7 @@ class FocalClassifierMixin:
             ``calibration`` is no calibrator of log-odds.
         """
         check_is_fitted(self, "loss_")
+        self._check_calibration()
         classes: NDArray[Any] = getattr(self, "classes_")  # noqa: B009 - the parent's
         X = in_memory(X)
         codes = encode(y, classes, "y")

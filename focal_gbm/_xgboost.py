@@ -26,7 +26,7 @@ from focal_gbm._calls import rows_of
 from focal_gbm._checks import check_count, check_real, did_you_mean
 from focal_gbm._columns import check_columns, in_memory, is_arrow
 from focal_gbm._labels import encode
-from focal_gbm._training import ProgressBar, Training, eval_pairs, start_of_rows
+from focal_gbm._training import ProgressBar, Training, start_of_rows
 from focal_gbm.calibration import from_state, state_of
 from focal_gbm.loss import FocalLoss
 from focal_gbm.objective import METRICS, FocalMetric
@@ -483,13 +483,18 @@ def restore(booster: Booster) -> tuple[FocalLoss, float, NDArray[Any], Any]:
     return loss, said["threshold"], classes, calibrator
 
 
-def eval_sets(
-    eval_set: Any, weights: Any, X: Any, y: Any, sample_weight: Any, training: Training
+def encoded(
+    eval_sets: list[Any] | None,
+    weights: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    training: Training,
 ) -> tuple[list[Any] | None, list[Any] | None]:
     """Return evaluation sets with labels encoded, and their weights; XGBoost knows the
     training data by identity."""
     pairs = []
-    for i, (features, labels) in enumerate(eval_pairs(eval_set) or ()):
+    for i, (features, labels) in enumerate(eval_sets or ()):
         if features is X and labels is y:
             pairs.append((training.X, training.y))
             continue

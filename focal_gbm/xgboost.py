@@ -34,6 +34,7 @@ from focal_gbm._columns import check_columns, in_memory
 from focal_gbm._training import (
     check_eval_classes,
     check_eval_weights,
+    eval_pairs,
     listed,
     progress_bar,
 )
@@ -219,14 +220,14 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         given_X, X = X, in_memory(X)
         check_columns(X, "XGBoost", any_arrow=True)
         base_score = parameters["base_score"]
-        eval_set = listed(eval_set)
+        eval_sets = eval_pairs(eval_set)
         raw_start, score_by_row = _xgboost.start_of(
             self.link,
             base_score,
             base_margin,
             base_margin_eval_set,
             xgb_model,
-            bool(eval_set),
+            bool(eval_sets),
         )
         scale = parameters["scale_pos_weight"]
         training = self._prepare(
@@ -242,8 +243,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         )
         if base_margin is not None:
             check_vector(base_margin, "base_margin", np.float64, len(training.y))
-        eval_sets, eval_weights = _xgboost.eval_sets(
-            eval_set,
+        eval_sets, eval_weights = _xgboost.encoded(
+            eval_sets,
             listed(sample_weight_eval_set),
             given_X,
             y,

@@ -12,8 +12,8 @@ import weakref
 import lightgbm as lgb
 import numpy as np
 import pytest
-from lightgbm import LGBMModel
 from libraries import BOTH, LIGHTGBM, XGBOOST, make_rows
+from lightgbm import LGBMModel
 from xgboost import XGBClassifier
 from xgboost.callback import TrainingCallback
 
@@ -103,7 +103,9 @@ def test_an_interrupted_fit_changes_nothing(library, calibration, is_fitted, dat
 )
 def test_a_refused_fit_changes_nothing(library, change, data):
     X, y = data
-    model = library.model(n_jobs=1, calibration="platt", calibration_cv=2, n_estimators=5)
+    model = library.model(
+        n_jobs=1, calibration="platt", calibration_cv=2, n_estimators=5
+    )
     expected = model.fit(X, y).predict_proba(X)
     model.set_params(**change)
     before = dict(vars(model))
@@ -200,7 +202,12 @@ def test_a_fit_holds_and_copies_no_data(library, calibration, link, data):
         kwargs = {"eval_metric": brier_value}
         arguments = {"eval_set": [(X[:500], y[:500])], "verbose": False}
     model = library.model(
-        n_estimators=5, n_jobs=1, calibration=calibration, calibration_cv=2, link=link, **kwargs
+        n_estimators=5,
+        n_jobs=1,
+        calibration=calibration,
+        calibration_cv=2,
+        link=link,
+        **kwargs,
     )
     references = [weakref.ref(X), weakref.ref(y)]
     gc.collect()
@@ -286,6 +293,8 @@ def test_mlflow_logs_a_model_that_says_the_same(library, data, tmp_path, monkeyp
     X, y = data
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    # half a minute, to find out by processes what the model imports
+    monkeypatch.setattr(mlflow.models, "infer_pip_requirements", lambda *_, **__: [])
     flavor = getattr(mlflow, library.name)
     mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
     trusted = getattr(flavor, "_LIGHTGBM_SKLEARN_SKOPS_TRUSTED_TYPES", None)
@@ -294,7 +303,9 @@ def test_mlflow_logs_a_model_that_says_the_same(library, data, tmp_path, monkeyp
     try:
         with mlflow.start_run() as run, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = library.model(n_jobs=1, n_estimators=5, calibration="platt", calibration_cv=2)
+            model = library.model(
+                n_jobs=1, n_estimators=5, calibration="platt", calibration_cv=2
+            )
             model.fit(X, y)
     finally:
         flavor.autolog(disable=True)

@@ -90,9 +90,7 @@ def test_weights_of_another_byte_order(library, data):
     for dtype in (">f8", ">f4", ">i4", np.float16):
         model = library.model(n_jobs=1, n_estimators=10)
         model.fit(X, y.astype(">i4"), sample_weight=w.astype(dtype))
-        np.testing.assert_array_equal(
-            model.predict_proba(X), expected.predict_proba(X)
-        )
+        np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
 
 
 @BOTH
@@ -175,7 +173,9 @@ def test_a_rare_positive_class_needs_no_word(library, data):
 def test_a_frequent_class_is_named_once_beside_calibration(library, data):
     X, y = data
     words = np.where(y == 1, "fraud", "legit")
-    model = library.model(n_jobs=1, n_estimators=3, calibration="platt", calibration_cv=3)
+    model = library.model(
+        n_jobs=1, n_estimators=3, calibration="platt", calibration_cv=3
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.fit(X, words)
@@ -188,7 +188,9 @@ def test_weights_far_below_one_are_named(library, scale, data):
     """min_child_weight is on the scale of rows: a constant would come out, unsaid."""
     X, y = data
     with pytest.warns(UserWarning, match="sample_weight has a mean of"):
-        library.model(n_jobs=1, n_estimators=3).fit(X, y, sample_weight=np.full(2000, scale))
+        library.model(n_jobs=1, n_estimators=3).fit(
+            X, y, sample_weight=np.full(2000, scale)
+        )
 
 
 @BOTH
