@@ -430,27 +430,17 @@ def keep_calibrator(booster: Booster, calibrator: Any) -> None:
 
 
 def _classes_state(classes: NDArray[Any]) -> dict[str, Any]:
-    """Return labels as JSON can hold them, None where it cannot."""
-    dtype = classes.dtype
-    if dtype.kind in "mM":  # whole numbers of the unit in the dtype
-        return {"classes": classes.astype(np.int64).tolist(), "dtype": dtype.str}
-    labels = classes.tolist()
-    if all(isinstance(label, (str, bool, int, float)) for label in labels):
-        return {"classes": labels, "dtype": None}
-    return {"classes": None, "dtype": None}
+    """Return labels as JSON can hold them."""
+    if classes.dtype.kind in "mM":  # whole numbers of the unit in the dtype
+        whole = classes.astype(np.int64).tolist()
+        return {"classes": whole, "dtype": classes.dtype.str}
+    return {"classes": classes.tolist()}
 
 
-def lost_by_saving(booster: Booster, calibrator: Any) -> str:
-    """Return what the text of the model cannot hold of a fitted estimator, or nothing.
-
-    Read from the booster, since ``get_booster().save_model`` writes the same."""
+def holds(booster: Booster, calibrator: Any) -> bool:
+    """Whether the booster, and so its file, holds the calibrator of the estimator."""
     kept = json.loads(booster.attr(_ATTRIBUTE) or "{}")
-    lost = []
-    if calibrator is not None and kept.get("calibrator") is None:
-        lost.append(f"the calibrator {type(calibrator).__name__}")
-    if kept.get("classes", ()) is None:
-        lost.append("the labels, which are neither text nor numbers nor dates")
-    return " and ".join(lost)
+    return calibrator is None or kept.get("calibrator") is not None
 
 
 def _rounds_in_use(booster: Booster) -> int:
@@ -474,7 +464,10 @@ def restore(booster: Booster) -> tuple[FocalLoss, float, NDArray[Any], Any]:
     loss = FocalLoss(said["gamma"], said["alpha"], said["link"])
     calibrator = from_state(said.get("calibrator"))
     if said["classes"] is None:
-        msg = "the model was saved without its labels: classes_ are 0 and 1"
+        msg = (
+            "the model was saved by a version that kept no labels of this kind: "
+            "classes_ are 0 and 1"
+        )
         warnings.warn(msg, UserWarning, stacklevel=3)
         return loss, said["threshold"], np.arange(2), calibrator
     classes = np.asarray(said["classes"])

@@ -57,7 +57,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     Parameters
     ----------
     focal_gamma : float in [0, 30], default=2.0
-        How far easy rows are weighted down; 0 is log-loss.
+        How much less an uncertain row counts than a confident one, right or wrong: a
+        row at even odds has 0.67 of the weight at gamma 2 and 0.15 at gamma 5. 0 is
+        log-loss. With ``link="logit"`` any value >= 0.
     focal_alpha : float in (0, 1) or None, default=None
         Weight of the positive class, 1 - focal_alpha being that of the negative.
         None: both weigh 1.
@@ -82,9 +84,16 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         A method of :class:`LogOddsCalibrator`, a :class:`PriorShift`, or an estimator
         with ``fit`` and ``predict`` on log-odds, fitted to rows left out in turn; the
         booster then learns from all. None: the closed form alone. See ``calibrate``
-        for later rows. The saved booster knows nothing of it.
+        for later rows. Readers of the booster alone
+        (``booster_.save_model``, ONNX, treelite) know nothing of it; pickle, joblib
+        and skops keep it. Metrics of the training
+        are measured before a fitted calibrator and after a ``PriorShift``. Callbacks
+        of the user's that have copies act in the folds by a copy, so that these stop
+        as the model does.
     calibration_cv : int, splitter or iterable of splits, default=5
-        The folds, ``TimeSeriesSplit`` for one.
+        The folds; for transactions in the order of time, ``TimeSeriesSplit``. A
+        splitter is called with X and y; for one that needs groups, pass
+        ``list(splitter.split(X, y, groups))``.
     min_child_weight : float, default=1.0
         As in LightGBM, whose 1e-3 lets leaves of one or two positives through.
     boosting_type, num_leaves, ..., verbose
@@ -186,16 +195,26 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,)
-            Labels of two classes, of any type.
+            Labels of two classes: numbers, booleans, texts or dates. The second in
+            sorted order is the positive class; a warning names it if most rows have
+            it.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights >= 0: how many rows of the population a row stands for.
         init_score : array-like of shape (n_samples,) or None, default=None
             Raw scores to begin from. One value for all rows becomes part of the
             model. Scores that differ by row do not, as in LightGBM: add a row's own
             to its raw score before you read a probability.
-        eval_set, eval_names, eval_sample_weight, eval_class_weight, eval_X, eval_y
-            As in LightGBM, labels of the same kind as ``y`` in each. ``eval_X`` and
-            ``eval_y`` work on every supported version.
+        eval_set : iterable of pairs (X, y), or one pair, default=None
+            Rows to measure the metrics on after each iteration; an empty one is none.
+            Labels equal to those of ``y``, of whichever dtype. LightGBM 4.7 deprecates
+            it in favour of ``eval_X`` and ``eval_y``, which work here on every
+            supported version.
+        eval_X, eval_y : features and labels, or tuples of them, default=None
+            The same sets by part.
+        eval_names : iterable of str, default=None
+            How the sets are listed.
+        eval_sample_weight, eval_class_weight : iterable or dict or None, default=None
+            By position: weights of the rows and of the classes of each set.
         eval_init_score : list or dict or None, default=None
             Needed with an ``init_score`` that differs by row, and only then.
         eval_metric : str, callable, or list of them, default=None
@@ -206,8 +225,13 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             knows. A :class:`FocalMetric` is measured with this estimator's loss; other
             callables get probabilities, as with LightGBM's own objectives. LightGBM
             lists its own metrics first, which matters to ``first_metric_only``.
-        feature_name, categorical_feature, callbacks
-            As in LightGBM.
+        feature_name : iterable of str or "auto", default="auto"
+            Names of the columns; "auto" takes those of a data frame.
+        categorical_feature : iterable of str or int, or "auto", default="auto"
+            Columns to split by category; "auto" takes the unordered categories of
+            pandas.
+        callbacks : iterable of callables or None, default=None
+            Called by LightGBM with the state of the training in each iteration.
         init_model : str, Path, Booster, LGBMModel or None, default=None
             Model to continue, on the same scale: a focal one of the same link, or
             for the posterior link any whose raw score is the log-odds.
@@ -219,7 +243,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         Raises
         ------
         ValueError, TypeError
-            If a parameter or an input cannot be used; the message names it.
+            If a parameter or an input cannot be used; the message names it. A fit that
+            fails or is interrupted leaves the estimator as it was.
         """
         parameters = self.get_params(deep=False)
         _lightgbm.check_parameters(parameters, self._own_parameters())

@@ -58,8 +58,10 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     Parameters
     ----------
     focal_gamma : float in [0, 30], default=2.0
-        How far easy rows are weighted down; 0 is log-loss. XGBoost's own ``gamma``,
-        the least gain of a split, is another parameter and stays what it is.
+        How much less an uncertain row counts than a confident one, right or wrong: a
+        row at even odds has 0.67 of the weight at gamma 2 and 0.15 at gamma 5. 0 is
+        log-loss. With ``link="logit"`` any value >= 0. XGBoost's own ``gamma``, the
+        least gain of a split, is another parameter.
     focal_alpha : float in (0, 1) or None, default=None
         Weight of the positive class, 1 - focal_alpha being that of the negative.
         None: both weigh 1. XGBoost's ``reg_alpha`` is another parameter.
@@ -86,9 +88,16 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         A method of :class:`LogOddsCalibrator`, a :class:`PriorShift`, or an estimator
         with ``fit`` and ``predict`` on log-odds, fitted to rows left out in turn; the
         booster then learns from all. None: the closed form alone. See ``calibrate``
-        for later rows. The saved booster knows nothing of it.
+        for later rows. Readers of the booster alone
+        (ONNX, treelite, a plain ``xgboost.Booster``) know nothing of it; pickle,
+        joblib and ``save_model`` of this class keep it. Metrics of the training
+        are measured before a fitted calibrator and after a ``PriorShift``. Callbacks
+        of the user's that have copies act in the folds by a copy, so that these stop
+        as the model does.
     calibration_cv : int, splitter or iterable of splits, default=5
-        The folds, ``TimeSeriesSplit`` for one.
+        The folds; for transactions in the order of time, ``TimeSeriesSplit``. A
+        splitter is called with X and y; for one that needs groups, pass
+        ``list(splitter.split(X, y, groups))``.
     objective : str or None, default="binary:logistic"
         None or "binary:logistic"; the focal loss is the objective.
     **kwargs
@@ -188,17 +197,24 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,)
-            Labels of two classes, of any type.
+            Labels of two classes: numbers, booleans, texts or dates. The second in
+            sorted order is the positive class; a warning names it if most rows have
+            it.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights >= 0: how many rows of the population a row stands for.
         base_margin : array-like of shape (n_samples,) or None, default=None
             Raw scores to begin from. One value for all rows becomes part of the
             model. Scores that differ by row do not, as in XGBoost: pass those of the
             rows to ``predict_proba`` too; there is no closing constant then.
-        eval_set : list of pairs (X, y) or None, default=None
-            As in XGBoost, labels of the same kind as ``y`` in each.
-        verbose, sample_weight_eval_set, feature_weights
-            As in XGBoost.
+        eval_set : iterable of pairs (X, y) or None, default=None
+            Rows to measure the metrics on after each round; an empty one is none.
+            Labels equal to those of ``y``, of whichever dtype.
+        verbose : bool or int, default=True
+            Whether to print the metrics, or every how many rounds.
+        sample_weight_eval_set : iterable of array-likes or None, default=None
+            Weights of the rows of each set.
+        feature_weights : array-like of shape (n_features,) or None, default=None
+            Chances of the columns to be drawn; XGBoost 3 wants them in the constructor.
         base_margin_eval_set : list or None, default=None
             Needed with a ``base_margin`` that differs by row, and only then.
         xgb_model : str, Booster, XGBModel or None, default=None
@@ -212,7 +228,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         Raises
         ------
         ValueError, TypeError
-            If a parameter or an input cannot be used; the message names it.
+            If a parameter or an input cannot be used; the message names it. A fit that
+            fails or is interrupted leaves the estimator as it was.
         """
         parameters = self.get_params(deep=False)
         others = getattr(self, "kwargs", None) or {}
@@ -393,15 +410,15 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         Raises
         ------
         ValueError
-            If the calibrator is an estimator of another library, or the labels are
-            neither text nor numbers nor dates: the file could not hold them.
+            If the calibrator is an estimator of another library, which the file could
+            not hold.
         """
         check_is_fitted(self, "loss_")
-        lost = _xgboost.lost_by_saving(self.get_booster(), self.calibrator_)
-        if lost:
+        if not _xgboost.holds(self.get_booster(), self.calibrator_):
             msg = (
-                f"a file of XGBoost cannot hold {lost}; save the estimator with joblib "
-                "or pickle, or the trees alone with get_booster().save_model(...)"
+                "a file of XGBoost cannot hold the calibrator "
+                f"{type(self.calibrator_).__name__}; save the estimator with joblib or "
+                "pickle, or the trees alone with get_booster().save_model(...)"
             )
             raise ValueError(msg)
         super().save_model(fname)

@@ -127,7 +127,7 @@ def test_a_subclass_with_a_parameter_of_its_own(library, data):
     assert search.best_estimator_.cap in grid["cap"]
     calibrated = Capped(cap=0.2, calibration="platt", calibration_cv=2, **common)
     assert calibrated.fit(X, y).capped(X).max() <= 0.2
-    with pytest.raises(ValueError, match="no parameter 'cup'|no use for.*'cup'"):
+    with pytest.raises(ValueError, match=r"no parameter 'cup'|no use for.*'cup'"):
         Capped(cup=1, **common).fit(X, y)
 
 
@@ -290,7 +290,6 @@ def test_a_callback_belongs_to_the_model(library, data):
 def test_the_folds_stop_as_the_model_does(library, data):
     """A callback that ends the training, or stops it early, acts in the folds too, or
     the calibrator would be that of another kind of model."""
-    X, y = data
     results = {}
 
     class Watching(BaseEstimator):

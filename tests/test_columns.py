@@ -188,7 +188,7 @@ def test_columns_without_information_give_the_base_rate(library, X):
     assert p.mean() == pytest.approx(Y.mean(), rel=1e-5)
     if X.shape[1] > 1:  # XGBoost splits tiny values, LightGBM takes them for zero
         np.testing.assert_allclose(p, Y.mean(), rtol=1e-5)
-    raw, said = library.plain(model, X)
+    _, said = library.plain(model, X)
     np.testing.assert_allclose(said, p, atol=1e-6)
 
 
@@ -304,7 +304,7 @@ def test_continued_on_other_rows(library, bins, link):
 def test_quantised_gradients_with_drawn_rows_or_columns_are_refused(drawn):
     """LightGBM aborts the process over some of these."""
     model = FocalLGBMClassifier(use_quantized_grad=True, verbose=-1, **drawn)
-    with pytest.raises(ValueError, match="use_quantized_grad=True with .*; set cols"):
+    with pytest.raises(ValueError, match=r"use_quantized_grad=True with .*; set cols"):
         model.fit(VALUES[:, None], Y)
 
 

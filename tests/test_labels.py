@@ -116,7 +116,7 @@ def test_unknown_labels_are_named(library, classes, later, data):
     labels = np.array(classes, dtype=None if classes[0] != "no" else object)[y]
     model = library.model(n_jobs=1, n_estimators=3).fit(X, labels)
     unknown = pd.Series(later, dtype=object).to_numpy()[y]
-    with pytest.raises(ValueError, match="previously unseen labels: .* in row"):
+    with pytest.raises(ValueError, match=r"previously unseen labels: .* in row"):
         model.calibrate(X, unknown)
     with pytest.raises(ValueError, match=r"eval_set\[0\] contains previously unseen"):
         library.fit_stopping(library.model(n_jobs=1), 3, (X, labels), (X, unknown))
