@@ -241,5 +241,6 @@ def check_weights(
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
     """Return the end of a message: the known name that is closest, if any is."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
+    by_case = {other.lower(): other for other in known}
+    close = difflib.get_close_matches(name.lower(), by_case, n=1, cutoff=0.6)
+    return f"; did you mean {by_case[close[0]]}?" if close else ""

@@ -4,8 +4,9 @@ probabilities and their calibration."""
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,15 +14,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
-from sklearn.base import clone
+from scipy.special import expit, logit
+from sklearn.base import clone, is_classifier
+from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import check_cv
 from sklearn.utils import (
     _safe_indexing,
     assert_all_finite,
     check_consistent_length,
-    column_or_1d,
 )
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
@@ -33,9 +34,18 @@ from focal_gbm._checks import (
     check_positive,
     check_real,
     check_weights,
-    in_host_memory,
 )
-from focal_gbm._training import Training
+from focal_gbm._columns import in_memory
+from focal_gbm._labels import (
+    as_labels,
+    class_weights,
+    encode,
+    imbalance_factors,
+    warn_of_rows,
+)
+from focal_gbm._mlflow import autologging_paused
+from focal_gbm._omega import LARGEST_GAMMA, MAX_GAMMA
+from focal_gbm._training import Training, copies_of
 from focal_gbm.calibration import METHODS, LogOddsCalibrator, PriorShift
 from focal_gbm.loss import LINKS, FocalLoss, base_log_odds
 
@@ -92,6 +102,8 @@ class FocalClassifierMixin:
     loss_: FocalLoss
     calibrator_: Any
     _rare_event_size: ClassVar[dict[str, int]]
+    # the library's own that print, record or write, and do not shape the training
+    _reporting_callbacks: ClassVar[tuple[type, ...]]
 
     @classmethod
     @cache  # LightGBM's predict asks twice, and a signature is slow to read
@@ -145,9 +157,10 @@ class FocalClassifierMixin:
     ) -> Any:
         """Fit the calibrator to rows that the model has not trained on.
 
-        Later rows serve best. The trees stay as they are, and so do raw scores and the
-        saved booster; what an earlier calibrator did is forgotten. Without the
-        parameter ``calibration`` the method is "auto".
+        Later rows serve best. The trees stay as they are, and so do raw scores; what an
+        earlier calibrator did is forgotten. Without the parameter ``calibration`` the
+        method is "auto", which needs 50 positives to choose more than a constant, and
+        then warns of what it chose.
 
         Parameters
         ----------
@@ -160,21 +173,77 @@ class FocalClassifierMixin:
 
         Returns
         -------
-        self
+        self : FocalLGBMClassifier or FocalXGBClassifier
+            ``calibrator_`` is the new one; if it cannot be fitted, the old one stays.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a label is unknown, one class is missing, a weight cannot be used, or
+            ``calibration`` is no calibrator of log-odds.
         """
         check_is_fitted(self, "loss_")
+        self._check_calibration()
         classes: NDArray[Any] = getattr(self, "classes_")  # noqa: B009 - the parent's
+        X = in_memory(X)
         codes = encode(y, classes, "y")
         check_consistent_length(X, codes)
         weight = check_weights(sample_weight, len(codes))
         calibrator = self._new_calibrator()
         log_odds = self.loss_.log_odds(self._raw_score(X))
-        self.calibrator_ = _fitted(calibrator, log_odds, codes, weight)
+        self._keep(_fitted(calibrator, log_odds, codes, weight))
+        return self
+
+    def _keep(self, calibrator: Any) -> None:
+        """Set the calibrator of a fitted model."""
+        self.calibrator_ = calibrator
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters of the estimator and, as ``calibration__<name>``, of a
+        calibrator that is an estimator.
+
+        Parameters
+        ----------
+        **params
+            Parameters by name.
+
+        Returns
+        -------
+        self : FocalLGBMClassifier or FocalXGBClassifier
+        """
+        nested: dict[str, dict[str, Any]] = {}
+        own: dict[str, Any] = {}
+        for name, value in params.items():
+            outer, is_nested, inner = name.partition("__")
+            # the parents would keep it as a parameter of the booster
+            if is_nested and outer in self._get_param_names():
+                nested.setdefault(outer, {})[inner] = value
+            else:
+                own[name] = value
+        parent: Any = super()
+        parent.set_params(**own)
+        for outer, inner_params in nested.items():
+            part = getattr(self, outer)
+            if not hasattr(part, "set_params"):
+                name = next(iter(inner_params))
+                msg = (
+                    f"{outer}__{name} was set, and {outer}={part!r} is no estimator "
+                    f"with parameters; set {outer} to one first"
+                )
+                raise ValueError(msg)
+            part.set_params(**inner_params)
         return self
 
     if TYPE_CHECKING:
 
         def _raw_score(self, X: Any, **kwargs: Any) -> NDArray[Any]: ...
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+
+        def _give_callbacks(self, model: Any, callbacks: list[Any]) -> Any: ...
+
+        @classmethod
+        def _library_parameters(cls) -> set[str]: ...
 
     def _log_odds(self, raw: NDArray[Any]) -> NDArray[np.float64]:
         log_odds = self.loss_.log_odds(raw)
@@ -197,12 +266,67 @@ class FocalClassifierMixin:
         method = "auto" if self.calibration is None else self.calibration
         return LogOddsCalibrator(method) if isinstance(method, str) else clone(method)
 
+    @classmethod
+    @cache  # asked for in every call of predict
+    def _own_parameters(cls) -> frozenset[str]:
+        """Return the parameters that the booster knows nothing of: ours, and those that
+        the constructors of subclasses add."""
+        names: set[str] = set()
+        for base in cls.__mro__:
+            if FocalClassifierMixin in base.__bases__:
+                break
+            if "__init__" in vars(base):
+                signature = inspect.signature(vars(base)["__init__"])
+                named = list(signature.parameters.values())[1:]
+                names |= {p.name for p in named if p.kind is not p.VAR_KEYWORD}
+        return frozenset(OWN_PARAMETERS) | (names - cls._library_parameters())
+
+    @contextmanager
+    def _lending(self, session: Any, **lent: Any) -> Iterator[None]:
+        """Lend the parent's fit what it reads from the estimator: ``session``, which is
+        gone when the booster is complete, and parameters in place of the user's.
+
+        A fit that fails or is interrupted leaves the estimator as it was.
+        """
+        before = self.__dict__.copy()
+        self._given = {name: before[name] for name in lent}
+        self._session = session
+        self.__dict__.update(lent)
+        try:
+            yield
+            self._take_back()
+            # XGBoost stores the objective that it trained with
+            self.__dict__.update({name: before[name] for name in lent})
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _take_back(self) -> None:
+        """Put the user's parameters back in place of those that were lent."""
+        self.__dict__.update(self.__dict__.pop("_given", {}))
+        self.__dict__.pop("_session", None)
+
+    def _complete(self, training: Training, calibrator: Any) -> None:
+        """Set what a fit sets beside the booster. Tools that wrap ``fit`` copy the
+        estimator before it returns, and so nothing lent may be left in it."""
+        self.loss_ = training.loss
+        self.threshold_ = training.threshold
+        self.calibrator_ = calibrator
+        self._take_back()
+
     def _cross_calibrated(
-        self, training: Training, begun: Mapping[str, Any], **fit_arguments: Any
+        self,
+        training: Training,
+        begun: Mapping[str, Any],
+        callbacks: Sequence[Any],
+        **fit_arguments: Any,
     ) -> Any:
         """Return the calibrator fitted to log-odds of rows that were left out.
 
-        ``begun`` are the arguments that say where to begin.
+        ``begun`` are the arguments that say where to begin. The user's ``callbacks``
+        belong to the model; the folds get copies of those that have copies, since they
+        may end the training or change its rate.
         """
         if self.calibration is None:
             return None
@@ -220,22 +344,83 @@ class FocalClassifierMixin:
         X, y, weight = training.X, training.y, training.sample_weight
         X = X.tocsr() if issparse(X) else X  # not every format gives its rows
         log_odds = np.full(len(y), np.nan)
-        splitter = check_cv(self.calibration_cv, y, classifier=True)
-        for fit, held in splitter.split(np.zeros((len(y), 1)), y):
+        for fit, held in self._calibration_splits(X, training.labels):
             if len(np.unique(y[fit])) < 2:
                 msg = "calibration_cv leaves one class to train on in one of its folds"
                 raise ValueError(msg)
-            model: Any = clone(self)
-            model.set_params(calibration=None).fit(
-                _safe_indexing(X, fit),
-                training.classes[y[fit].astype(int)],
-                sample_weight=None if weight is None else weight[fit],
-                **fit_arguments,
-            )
+            model = self._for_fold()
+            copies = copies_of(callbacks, self._reporting_callbacks)
+            with autologging_paused(), warnings.catch_warnings():
+                # of the data: said once, of all rows
+                warnings.filterwarnings("ignore", module=r"focal_gbm\b")
+                model.fit(
+                    _safe_indexing(X, fit),
+                    training.labels[fit],
+                    sample_weight=None if weight is None else weight[fit],
+                    **fit_arguments,
+                    **self._give_callbacks(model, copies),
+                )
             log_odds[held] = model.decision_function(_safe_indexing(X, held))
         seen = ~np.isnan(log_odds)  # folds in time leave the first rows out
         weight = None if weight is None else weight[seen]
         return _fitted(calibrator, log_odds[seen], y[seen], weight)
+
+    def _calibration_splits(self, X: Any, labels: NDArray[Any]) -> list[Any]:
+        """Return the folds of the calibration."""
+        splitter = check_cv(self.calibration_cv, labels, classifier=True)
+        try:
+            splits = list(splitter.split(X, labels))
+        except ValueError as error:
+            if "groups" in str(error):
+                error.add_note(
+                    "fit knows no groups: pass calibration_cv=list(splitter.split("
+                    "X, y, groups=groups))"
+                )
+            raise
+        if not splits:
+            msg = (
+                "calibration_cv holds no fold: a generator can be read once; pass "
+                "list(splitter.split(X, y)) to fit again"
+            )
+            raise ValueError(msg)
+        return splits
+
+    def _for_fold(self) -> Any:
+        """Return an unfitted copy for a fold of the calibration, without calibration
+        and callbacks."""
+        parameters = {
+            name: clone(value, safe=False)
+            for name, value in self.get_params(deep=False).items()
+            if name not in ("calibration", "calibration_cv", "callbacks", "progress")
+        }
+        return type(self)(**parameters)
+
+    def _check_calibration(self) -> None:
+        calibration = self.calibration
+        if calibration is None or isinstance(calibration, LogOddsCalibrator):
+            return
+        if isinstance(calibration, str) or not hasattr(calibration, "predict"):
+            check_option(calibration, "calibration", METHODS)
+        elif isinstance(calibration, type):
+            msg = (
+                f"calibration must be an instance, got the class "
+                f"{calibration.__name__}; pass {calibration.__name__}()"
+            )
+            raise TypeError(msg)
+        elif isinstance(calibration, IsotonicRegression):
+            msg = (
+                "calibration=IsotonicRegression() returns probabilities, and a "
+                "calibrator has to return log-odds; pass calibration='isotonic'"
+            )
+            raise ValueError(msg)
+        elif is_classifier(calibration):
+            name = type(calibration).__name__
+            msg = (
+                f"calibration={name}() is a classifier, and a calibrator has to return "
+                "log-odds from predict; pass calibration='platt' for a logistic "
+                "regression on the log-odds, or another method's name"
+            )
+            raise ValueError(msg)
 
     def _prepare(
         self,
@@ -246,25 +431,33 @@ class FocalClassifierMixin:
         class_weight: Any = None,
         scale_pos_weight: float = 1.0,
         is_unbalance: bool = False,
-        start: float | None = None,
+        raw_start: float | None = None,
+        start_probability: float | None = None,
+        init_score: Float64Array | None = None,
         begins_at_zero: bool = False,
         device: str = "cpu",
         n_jobs: int | None = None,
     ) -> Training:
         """Check everything and return what the fit needs.
 
-        ``start`` is the raw score to begin from, None for the one of the parameter;
+        ``raw_start`` is the raw score to begin from and ``start_probability`` what it
+        stands for; without both it follows from the parameter ``start``.
         ``begins_at_zero`` says that the booster takes it for 0; ``device`` and
         ``n_jobs`` say where the derivatives are computed, and by how many threads.
         """
-        gamma = check_gamma(self.focal_gamma, "focal_gamma")
-        alpha = check_alpha(self.focal_alpha, "focal_alpha")
         link = check_option(self.link, "link", LINKS)
+        gamma = check_gamma(self.focal_gamma, "focal_gamma")
+        largest = MAX_GAMMA if link == "posterior" else LARGEST_GAMMA
+        if gamma > largest:
+            msg = f"focal_gamma must be at most {largest} with link={link!r}, got {gamma}"
+            if link == "posterior":
+                msg += f"; link='logit' takes up to {LARGEST_GAMMA}"
+            raise ValueError(msg)
+        alpha = check_alpha(self.focal_alpha, "focal_alpha")
         share = check_real(self.start, "start", low=0.0, high=1.0)
         if self.max_step is not None:
             check_positive(self.max_step, "max_step")
-        if self.calibration is not None and not hasattr(self.calibration, "predict"):
-            check_option(self.calibration, "calibration", METHODS)
+        self._check_calibration()
         labels, codes, classes = self._check_labels(X, y)
         weight = check_weights(sample_weight, len(labels))
         if weight is not None and len(np.unique(codes[weight > 0])) < 2:
@@ -273,8 +466,9 @@ class FocalClassifierMixin:
                 "weight 0, and a classifier needs both"
             )
             raise ValueError(msg)
-        weight_0, weight_1 = _class_weights(class_weight, classes, labels)
-        factor_0, factor_1 = _imbalance_factors(codes, scale_pos_weight, is_unbalance)
+        warn_of_rows(codes, classes, weight)
+        weight_0, weight_1 = class_weights(class_weight, classes, labels)
+        factor_0, factor_1 = imbalance_factors(codes, scale_pos_weight, is_unbalance)
         weight_0, weight_1 = weight_0 * factor_0, weight_1 * factor_1
         threshold = weight_0 / (weight_0 + weight_1)
         if alpha is not None:
@@ -283,21 +477,26 @@ class FocalClassifierMixin:
         # alpha=None is alpha=1/2 without its factor 1/2
         are_equal = weight_0 == weight_1
         loss = FocalLoss(gamma, None if are_equal else weight_1 / total, link)
-        if start is None:
+        if raw_start is None:
             log_odds = share * base_log_odds(codes, weight)
-            start = float(loss.raw_prediction([log_odds])[0])
+            if start_probability is not None:
+                log_odds = float(logit(start_probability))
+            raw_start = float(loss.raw_prediction([log_odds])[0])
+        calibration = self.calibration
+        is_shifted = isinstance(calibration, PriorShift)
         training = Training(
             X=X,
-            labels=labels,
             y=codes,
             sample_weight=weight,
-            loss=loss,
-            scale=weight_0 if are_equal else total,
-            start=start,
-            offset=start if begins_at_zero else 0.0,
-            max_step=self.max_step,
             classes=classes,
+            loss=loss,
             threshold=threshold,
+            scale=weight_0 if are_equal else total,
+            raw_start=raw_start,
+            offset=raw_start if begins_at_zero else 0.0,
+            init_score=init_score,
+            prior_shift=calibration.constant_ if is_shifted else 0.0,
+            max_step=self.max_step,
             device=device,
             n_jobs=n_jobs if n_jobs and n_jobs > 0 else -1,
         )
@@ -312,7 +511,7 @@ class FocalClassifierMixin:
         if y is None:
             msg = f"{name} requires y to be passed, but the target y is None"
             raise ValueError(msg)
-        labels = column_or_1d(np.asarray(in_host_memory(y)), warn=True)
+        labels = as_labels(y)
         check_consistent_length(X, labels)
         shape: tuple[int, ...] = getattr(X, "shape", ())
         if len(shape) == 2 and shape[1] == 0:
@@ -324,11 +523,12 @@ class FocalClassifierMixin:
             raise ValueError(msg)
         if labels.dtype.kind == "f":
             assert_all_finite(labels, input_name="y")
-        codes, classes = pd.factorize(labels, sort=True)
-        if codes.min() < 0:
-            msg = f"Input y contains NaN: no label in row {int(codes.argmin())}"
+        missing = np.asarray(pd.isna(labels))
+        if missing.any():
+            msg = f"Input y contains NaN: no label in row {int(missing.argmax())}"
             raise ValueError(msg)
         check_classification_targets(labels)
+        codes, classes = pd.factorize(labels, sort=True)
         if len(classes) > 2:
             msg = (
                 "Only binary classification is supported. The type of the target is "
@@ -349,48 +549,43 @@ class FocalClassifierMixin:
         return tags
 
 
+def warn_without_split(has_split: bool) -> None:
+    """Warn of a model that gives every row the base rate."""
+    if not has_split:
+        msg = (
+            "no tree could split, and the model gives every row the base rate: columns "
+            "of one value have no split, and min_child_weight, min_child_samples, "
+            "min_split_gain, gamma or small sample weights can forbid them"
+        )
+        warnings.warn(msg, UserWarning, stacklevel=4)
+
+
 def _fitted(
     calibrator: Any, log_odds: Any, y: NDArray[Any], weight: Float64Array | None
 ) -> Any:
+    """Return the calibrator fitted to rows, if what it predicts are log-odds."""
     weights = {} if weight is None else {"sample_weight": weight}
-    return calibrator.fit(log_odds, y, **weights)
-
-
-def encode(labels: Any, classes: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Return the codes 0 and 1 of labels of known ``classes``."""
-    labels = column_or_1d(np.asarray(in_host_memory(labels)), warn=True)
-    codes: NDArray[Any] = pd.Index(classes).get_indexer(pd.Index(labels))
-    if (codes < 0).any():
-        unknown = labels[int((codes < 0).argmax())]
-        msg = f"{name} contains previously unseen labels: {unknown!r}"
+    fitted = calibrator.fit(log_odds, y, **weights)
+    if isinstance(fitted, (LogOddsCalibrator, PriorShift)):
+        return fitted
+    moved = np.asarray(fitted.predict(log_odds), dtype=np.float64)
+    name = type(fitted).__name__
+    if moved.shape != log_odds.shape or not np.isfinite(moved).all():
+        msg = (
+            f"calibration={name}: predict must return a finite log-odds for each row, "
+            f"got shape {moved.shape} for {len(log_odds)} rows, "
+            f"{int((~np.isfinite(moved)).sum())} of them not finite"
+        )
         raise ValueError(msg)
-    return codes.astype(np.uint8)
-
-
-def _class_weights(
-    class_weight: Any, classes: NDArray[Any], labels: NDArray[Any]
-) -> tuple[float, float]:
-    """Return the weights that ``class_weight`` gives to class 0 and 1."""
-    if class_weight is None:
-        return 1.0, 1.0
-    given = compute_class_weight(class_weight, classes=classes, y=labels)
-    if not all(0 < weight < math.inf for weight in given):
-        msg = f"class_weight must be finite and > 0, got {class_weight!r}"
+    rate = float(np.average(y, weights=weight))
+    as_they_are = abs(float(np.average(moved, weights=weight)) - rate)
+    as_log_odds = abs(float(np.average(expit(moved), weights=weight)) - rate)
+    if moved.min() >= 0 and moved.max() <= 1 and as_they_are < as_log_odds:
+        msg = (
+            f"calibration={name}: predict returns values from {moved.min():.3g} to "
+            f"{moved.max():.3g}, which are probabilities, and a calibrator has to "
+            "return log-odds; return scipy.special.logit of them, or pass a method's "
+            f"name: {', '.join(METHODS)}"
+        )
         raise ValueError(msg)
-    return float(given[0]), float(given[1])
-
-
-def _imbalance_factors(
-    codes: NDArray[np.uint8], scale_pos_weight: float, is_unbalance: bool
-) -> tuple[float, float]:
-    """Return the factors of class 0 and 1 that the boosters' own parameters ask for."""
-    scale = check_positive(scale_pos_weight, "scale_pos_weight")
-    if not is_unbalance:
-        return 1.0, scale
-    if scale != 1.0:
-        msg = "is_unbalance and scale_pos_weight cannot both be set"
-        raise ValueError(msg)
-    # LightGBM's rule: the rarer class weighs as much as the other
-    positives = int(codes.sum())
-    ratio = (len(codes) - positives) / positives
-    return max(1.0 / ratio, 1.0), max(ratio, 1.0)
+    return fitted

@@ -4,25 +4,32 @@ are lost, metrics on probabilities, a progress bar, and a model text that says a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightgbm import Booster, LGBMModel
+from lightgbm import (
+    Booster,
+    LGBMModel,
+    early_stopping,
+    log_evaluation,
+    record_evaluation,
+)
 from lightgbm.basic import _ConfigAliases
 from lightgbm.callback import CallbackEnv
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
-from focal_gbm._checks import did_you_mean
-from focal_gbm._classifier import OWN_PARAMETERS
+from focal_gbm._checks import check_count, did_you_mean
+from focal_gbm._columns import check_columns, in_memory, is_arrow
+from focal_gbm._labels import encode
 from focal_gbm._training import (
-    OnProbabilities,
     ProgressBar,
     Training,
+    eval_pairs,
     start_of_rows,
 )
 from focal_gbm.objective import METRICS, FocalMetric
@@ -55,20 +62,23 @@ _DEAD_PARAMETERS = {
     "sigmoid": "the raw score is the log-odds as it is",
     "tweedie_variance_power": "it belongs to another objective",
 }
+# What other libraries call what LightGBM has.
+_FOREIGN = {
+    "gamma": "; did you mean focal_gamma, or min_split_gain?",
+    "eval_metric": "; pass eval_metric to fit, or set metric",
+    "early_stopping_rounds": "; did you mean early_stopping_round?",
+}
 # The line of a model whose raw scores are log-odds.
 _LOG_ODDS = "objective=binary sigmoid:1"
+# Classes with private names.
+_EARLY_STOPPING = type(early_stopping(1, verbose=False))
+REPORTING = (type(log_evaluation()), type(record_evaluation({})))
 _SKLEARN_PARAMETERS = ("class_weight", "importance_type", "n_jobs", "random_state")
 
 
 def aliases(name: str) -> set[str]:
     """Return every name of a parameter of LightGBM."""
     return set(_ConfigAliases.get(name))
-
-
-@cache  # asked for in every call of predict
-def _own_parameters() -> frozenset[str]:
-    weights = aliases("scale_pos_weight") | aliases("is_unbalance")
-    return frozenset({*OWN_PARAMETERS, *weights})
 
 
 def given(parameters: Mapping[str, Any], name: str, default: Any = None) -> Any:
@@ -79,14 +89,20 @@ def given(parameters: Mapping[str, Any], name: str, default: Any = None) -> Any:
     return default
 
 
-def check_parameters(parameters: Mapping[str, Any]) -> None:
-    """Refuse what LightGBM does not know and what could not act."""
+def known_parameters() -> set[str]:
+    """Return the parameters of LightGBM and its estimator, by every name."""
     _ConfigAliases.get("objective")  # fills the table
-    known = {alias for names in _ConfigAliases.aliases.values() for alias in names}
-    known |= {*_SKLEARN_PARAMETERS, *OWN_PARAMETERS}
+    names = {alias for names in _ConfigAliases.aliases.values() for alias in names}
+    return names | set(_SKLEARN_PARAMETERS)
+
+
+def check_parameters(parameters: Mapping[str, Any], own: Collection[str]) -> None:
+    """Refuse what LightGBM does not know and what could not act; it knows nothing of
+    the estimator's ``own``."""
+    known = {*known_parameters(), *own}
     for name, value in parameters.items():
         if name not in known:
-            hint = did_you_mean(name, known)
+            hint = _FOREIGN.get(name) or did_you_mean(name, known)
             msg = f"LightGBM has no parameter {name!r} (given {value!r}){hint}"
             raise ValueError(msg)
     for dead, hint in _DEAD_PARAMETERS.items():
@@ -94,6 +110,9 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         if value is not None:
             msg = f"{dead}={value!r} has no effect on a focal objective: {hint}"
             raise ValueError(msg)
+    for name in aliases("num_iterations"):
+        if parameters.get(name) is not None:
+            check_count(parameters[name], name)
     objective = given(parameters, "objective", "binary")
     if objective != "binary":
         msg = (
@@ -107,26 +126,79 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
             "'dart', with subsample or data_sample_strategy='goss' for randomness"
         )
         raise ValueError(msg)
+    if given(parameters, "use_quantized_grad", False):
+        _check_quantised(parameters)
+
+
+def _check_quantised(parameters: Mapping[str, Any]) -> None:
+    """Refuse quantised gradients where rows or columns are drawn: LightGBM 4.6 and 4.7
+    sum over the wrong rows and columns then (its pull request 7397), and end in a
+    failed check, in a killed process or in worse trees."""
+    drawn = [
+        f"{name}={value}"
+        for name in ("feature_fraction", "feature_fraction_bynode")
+        if (value := given(parameters, name, 1.0)) < 1.0
+    ]
+    fraction = given(parameters, "bagging_fraction", 1.0)
+    if fraction < 1.0 and given(parameters, "bagging_freq", 0) > 0:
+        drawn.append(f"bagging_fraction={fraction}")
+    if "goss" in (
+        given(parameters, "boosting"),
+        given(parameters, "data_sample_strategy"),
+    ):
+        drawn.append("data_sample_strategy='goss'")
+    if drawn:
+        msg = (
+            f"use_quantized_grad=True with {' and '.join(drawn)}: LightGBM's quantised "
+            "gradients are wrong, or end the process, where rows or columns are drawn; "
+            "set colsample_bytree=1, colsample_bynode=1 and subsample=1, or "
+            "use_quantized_grad=False"
+        )
+        raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one fit lends to LightGBM."""
+
+    training: Training
+    native_metrics: list[str]
+    closing: Closing
+    calibrator: Any
 
 
 def booster_parameters(
-    parameters: dict[str, Any], training: Training | None
+    parameters: dict[str, Any], own: Collection[str], session: Session | None
 ) -> dict[str, Any]:
     """Return parameters without those that are the estimator's own and, for a fit,
     with what the training needs."""
-    own = _own_parameters()
-    parameters = {k: v for k, v in parameters.items() if k not in own}
+    parameters = {k: v for k, v in parameters.items() if k not in own and "__" not in k}
+    for name in ("scale_pos_weight", "is_unbalance"):
+        for alias in aliases(name):
+            parameters.pop(alias, None)
     if parameters.get("verbose", 0) is None:
         del parameters["verbose"]
-    if training is not None:
-        parameters["objective"] = training.objective
-        parameters["metric"] = training.native_metrics or "None"
-        # few rows or constant columns leave no feature, fatal with a callable
-        if given(parameters, "feature_pre_filter") is None:
-            parameters["feature_pre_filter"] = False
+    if session is not None:
+        parameters["objective"] = session.training.objective
+        parameters["metric"] = session.native_metrics or "None"
         if given(parameters, "max_delta_step") is None:
-            parameters["max_delta_step"] = training.leaf_bound
+            parameters["max_delta_step"] = session.training.leaf_bound
     return parameters
+
+
+class WithoutReset:
+    """Callback that keeps LightGBM from setting the objective to "none" once more.
+
+    Before its first iteration with a callable, ``Booster.update`` (4.6, 4.7) resets the
+    parameters to the objective alone, though ``train`` has set it: that fails where no
+    column has two values, and warns of a ``max_depth`` without ``num_leaves``. The
+    booster that training leaves is made anew, without this mark.
+    """
+
+    before_iteration = True
+
+    def __call__(self, env: CallbackEnv) -> None:
+        env.model._Booster__set_objective_to_none = True
 
 
 def scores_are_predictions(parameters: Mapping[str, Any]) -> bool:
@@ -145,7 +217,7 @@ def metrics(training: Training, *requests: Any) -> tuple[list[str], list[Any]]:
         if isinstance(request, FocalMetric):
             added = training.metric(request.metric, request.name)
         elif callable(request):
-            added = OnProbabilities(request, training)
+            added = training.on_probabilities(request)
         elif request in _RANK_METRICS:
             native += [request] if request not in native else []
             continue
@@ -179,6 +251,18 @@ def _flat(requests: Any) -> list[Any]:
         else:
             flat.append(request)
     return flat
+
+
+def rank_metrics(native: Sequence[str], callables: Sequence[Any]) -> list[str]:
+    """Return the names of the metrics that compare one class with the other."""
+    ours = [m.name or m.metric for m in callables if getattr(m, "is_higher_better", 0)]
+    return [*native, *ours]
+
+
+def stops_early(parameters: Mapping[str, Any], callbacks: Sequence[Any]) -> bool:
+    """Whether training may end before its last iteration for a metric."""
+    rounds = given(parameters, "early_stopping_round", 0)
+    return rounds > 0 or any(isinstance(c, _EARLY_STOPPING) for c in callbacks)
 
 
 class Closing:
@@ -237,34 +321,52 @@ class Progress(ProgressBar):
         )
 
 
-def complete(booster: Booster, training: Training) -> None:
-    """Put the start and the closing constant into a trained booster and make it say
-    what its raw scores are, in place: a fresh one would lose the best iteration."""
-    constant = training.closing.constant(booster)
-    says_log_odds = training.loss.link == "posterior"
-    model = booster.model_to_string(num_iteration=-1)
-    booster.model_from_string(
-        stamp(model, training.start + constant, says_log_odds=says_log_odds)
+def complete(booster: Booster, session: Session) -> Booster:
+    """Return a trained booster with the start and the closing constant in it, which
+    says what its raw scores are."""
+    training = session.training
+    constant = session.closing.constant(booster)
+    text = stamp(
+        booster.model_to_string(num_iteration=-1),
+        training.raw_start + constant,
+        says_log_odds=training.loss.link == "posterior",
     )
-    if says_log_odds:
-        booster.params["objective"] = "binary"
+    completed = Booster(model_str=text)
+    completed.best_iteration = booster.best_iteration
+    completed.best_score = booster.best_score
+    return completed
+
+
+def has_split(booster: Booster) -> bool:
+    """Whether any tree has a split."""
+    return bool(booster.feature_importance("split").any())
+
+
+# Between the header of a model and its first tree; a column may be called Tree=0.
+_FIRST_TREE = "\n\nTree=0\n"
 
 
 def stamp(model: str, constant: float, *, says_log_odds: bool) -> str:
     """Return the text of a model with ``constant`` added to every raw score.
 
-    It goes into the leaves of the first tree, and into the constants of the linear
-    models in them, if there are. With ``says_log_odds`` the model is made one of
+    It goes into the first tree as LightGBM's own bias does (``Tree::AddBias``): into
+    its leaves and inner nodes, and into the constants of the linear models in them, if
+    there are; its shrinkage becomes 1. With ``says_log_odds`` the model is made one of
     LightGBM's binary objective, so that readers apply the sigmoid.
     """
-    head, tree, rest = model.partition("Tree=0\n")
+    head, mark, rest = model.partition(_FIRST_TREE)
+    if not mark:
+        msg = "LightGBM wrote a model without a first tree, which cannot be completed"
+        raise RuntimeError(msg)
     first, end, tail = rest.partition("\n\n")
     lines = []
     for line in first.split("\n"):
         key, _, values = line.partition("=")
-        if key in ("leaf_value", "leaf_const") and values:
+        if key in ("leaf_value", "leaf_const", "internal_value") and values:
             shifted = (repr(float(value) + constant) for value in values.split(" "))
             line = f"{key}={' '.join(shifted)}"
+        elif key == "shrinkage":
+            line = "shrinkage=1"
         lines.append(line)
     # The sizes are those of the trees' text; a stale one aborts the process, and
     # without them LightGBM reads tree after tree.
@@ -275,7 +377,16 @@ def stamp(model: str, constant: float, *, says_log_odds: bool) -> str:
         )
         header.insert(after + 1, _LOG_ODDS)
         tail = tail.replace("[objective: custom]", "[objective: binary]", 1)
-    return "".join(("\n".join(header), tree, "\n".join(lines), end, tail))
+    return "".join(("\n".join(header), mark, "\n".join(lines), end, tail))
+
+
+def readable(X: Any) -> Any:
+    """Return features as LightGBM's predict reads them, or raise: it ends the process
+    over columns of Arrow that it does not know."""
+    X = in_memory(X)
+    if is_arrow(X):
+        check_columns(X, "LightGBM", any_arrow=False)
+    return X
 
 
 def eval_sets(eval_set: Any, eval_X: Any, eval_y: Any) -> list[Any] | None:
@@ -284,7 +395,12 @@ def eval_sets(eval_set: Any, eval_X: Any, eval_y: Any) -> list[Any] | None:
         msg = "eval_X and eval_y must be given together"
         raise ValueError(msg)
     if eval_X is None:
-        return [eval_set] if isinstance(eval_set, tuple) else eval_set
+        # one pair, or a tuple of pairs
+        if isinstance(eval_set, tuple) and not (
+            eval_set and isinstance(eval_set[0], tuple)
+        ):
+            eval_set = [eval_set] if eval_set else None
+        return eval_pairs(eval_set)
     if eval_set is not None:
         msg = "give either eval_set or eval_X and eval_y, not both"
         raise ValueError(msg)
@@ -293,7 +409,7 @@ def eval_sets(eval_set: Any, eval_X: Any, eval_y: Any) -> list[Any] | None:
     if not isinstance(eval_y, tuple) or len(eval_X) != len(eval_y):
         msg = "eval_y must be a tuple as long as eval_X"
         raise ValueError(msg)
-    return list(zip(eval_X, eval_y, strict=True))
+    return list(zip(eval_X, eval_y, strict=True)) or None
 
 
 def by_part(eval_sets: list[Any] | None) -> dict[str, Any]:
@@ -313,16 +429,21 @@ def deprecations_by(eval_set: Any) -> Iterator[None]:
         yield
 
 
-def with_labels(
-    eval_sets: list[Any] | None, X: Any, y: Any, labels: NDArray[Any]
+def encoded(
+    eval_sets: list[Any] | None, X: Any, y: Any, training: Training, labels: Any
 ) -> list[Any] | None:
-    """Put the labels as fitted where the training data are evaluated: LightGBM knows
-    them by identity."""
-    if eval_sets is None:
-        return None
-    return [
-        (X, labels) if pair[0] is X and pair[1] is y else pair for pair in eval_sets
-    ]
+    """Return evaluation sets with their labels as members of the classes fitted, those
+    of the training rows as ``labels``: LightGBM knows the training data by identity."""
+    pairs = []
+    for i, (features, of_rows) in enumerate(eval_sets or ()):
+        if features is X and of_rows is y:
+            pairs.append((training.X, labels))
+            continue
+        features = in_memory(features)
+        check_columns(features, "LightGBM", any_arrow=False)
+        codes = encode(of_rows, training.classes, f"eval_set[{i}]")
+        pairs.append((features, training.classes[codes]))
+    return pairs or None
 
 
 def start_of(
@@ -335,7 +456,10 @@ def start_of(
     """Return the raw score to begin from, None for the one of the parameter, and the
     scores that LightGBM has to be given."""
     if eval_init_score is not None and init_score is None:
-        msg = "eval_init_score without init_score: the sets would begin elsewhere"
+        msg = (
+            "eval_init_score without init_score: the evaluation sets would "
+            "begin elsewhere than the training rows; give both or neither"
+        )
         raise ValueError(msg)
     if init_model is not None:
         if init_score is not None:
@@ -366,7 +490,7 @@ def _check_scale(link: str, init_model: Any) -> None:
         text = init_model.model_to_string(num_iteration=1)
     else:
         text = Path(init_model).read_text(encoding="utf-8")
-    header = text.partition("Tree=0")[0].split("\n")
+    header = text.partition(_FIRST_TREE)[0].split("\n")
     named = [line for line in header if line.startswith("objective=")]
     fitting = [_LOG_ODDS] if link == "posterior" else []
     if named and named != fitting:  # a custom objective has no line, and may be ours

@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,36 +16,42 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm import _kernels
+from focal_gbm._calls import warn_if_undefined
 from focal_gbm._checks import Float64Array, check_finite_vector, check_weights
 from focal_gbm.loss import FocalLoss
 from focal_gbm.objective import FocalMetric, FocalObjective
 
 
-@dataclass
+@dataclass(frozen=True)
 class Training:
     """One fit: the data as the loss sees it, and what boosting starts from.
 
-    ``start`` is the raw score to begin from; ``offset`` is what has to be added to the
-    booster's scores while it trains, the start if it takes it for 0.
+    ``raw_start`` is the raw score to begin from; ``offset`` is what has to be added to
+    the booster's scores while it trains, the start if the booster takes it for 0.
+    ``init_score`` are scores to begin from that differ by row. ``prior_shift`` is what
+    a :class:`PriorShift` adds to the log-odds of the predictions.
     """
 
     X: Any
-    labels: NDArray[Any]
     y: NDArray[np.uint8]
     sample_weight: Float64Array | None
-    loss: FocalLoss
-    scale: float
-    start: float
-    offset: float
-    max_step: float | None
     classes: NDArray[Any]
+    loss: FocalLoss
     threshold: float
-    device: str = "cpu"
-    n_jobs: int = 1
-    init_score: Float64Array | None = None
-    closing: Any = None
-    native_metrics: list[str] = field(default_factory=list)
-    evaluation: Any = None
+    scale: float
+    raw_start: float
+    offset: float
+    init_score: Float64Array | None
+    prior_shift: float
+    max_step: float | None
+    device: str
+    n_jobs: int
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The labels of the training rows, as members of ``classes``."""
+        labels: NDArray[Any] = self.classes[self.y]
+        return labels
 
     @property
     def leaf_bound(self) -> float:
@@ -77,12 +85,13 @@ class Training:
             link=loss.link,
             metric=metric,
             offset=self.offset,
+            prior_shift=self.prior_shift,
             name=name,
         )
 
-    def probability(self, raw: NDArray[Any]) -> Float64Array:
-        """Return what scores of the booster stand for while it trains."""
-        return self.loss.probability(raw + self.offset)
+    def on_probabilities(self, metric: Callable[..., Any]) -> OnProbabilities:
+        """Return a metric of the user's, to be called with raw scores."""
+        return OnProbabilities(metric, self.loss, self.offset, self.prior_shift)
 
     def closing_constant(self, raw: NDArray[Any]) -> float:
         """Return c for which the mean probability at ``raw`` + c is the base rate.
@@ -109,11 +118,22 @@ class Training:
 
 
 class OnProbabilities:
-    """A metric of the user's, given the probabilities that raw scores stand for."""
+    """A metric of the user's, given the probabilities that raw scores stand for.
 
-    def __init__(self, metric: Callable[..., Any], training: Training) -> None:
+    It holds no data: LightGBM deep-copies the metrics of a fit.
+    """
+
+    def __init__(
+        self,
+        metric: Callable[..., Any],
+        loss: FocalLoss,
+        offset: float,
+        prior_shift: float,
+    ) -> None:
         self._metric = metric
-        self._training = training
+        self._loss = loss
+        self._offset = offset
+        self._prior_shift = prior_shift
         # LightGBM passes as many values as the signature has parameters, XGBoost
         # lists the name.
         self.__signature__ = inspect.signature(metric)
@@ -122,7 +142,12 @@ class OnProbabilities:
     def __call__(
         self, y_true: Any, raw: NDArray[Any], *rest: Any, **kwargs: Any
     ) -> Any:
-        return self._metric(y_true, self._training.probability(raw), *rest, **kwargs)
+        log_odds = self._loss.log_odds(raw + self._offset) + self._prior_shift
+        p = FocalLoss().probability(log_odds)
+        result = self._metric(y_true, p, *rest, **kwargs)
+        value = result[1] if isinstance(result, tuple) and len(result) > 1 else result
+        warn_if_undefined(self.__name__, value)
+        return result
 
 
 class ProgressBar:
@@ -149,6 +174,18 @@ class ProgressBar:
         self._bar.close()
 
 
+@contextmanager
+def progress_bar(estimator: Any, make: Callable[..., Any]) -> Iterator[list[Any]]:
+    """Give the progress bar of a fit as a list of callbacks, empty if none is wanted,
+    and leave it as it is when the fit ends."""
+    bars = [make(type(estimator).__name__)] if estimator.progress else []
+    try:
+        yield bars
+    finally:
+        for bar in bars:
+            bar.close()
+
+
 def start_of_rows(
     scores: ArrayLike,
     eval_scores: Any,
@@ -169,6 +206,52 @@ def start_of_rows(
     return 0.0, given
 
 
+def copies_of(callbacks: Sequence[Any], reporting: tuple[type, ...]) -> list[Any]:
+    """Return copies of callbacks; without those that report, and without functions and
+    whatever else has no copy of its own."""
+    copies = []
+    for callback in callbacks:
+        if isinstance(callback, reporting):
+            continue
+        try:
+            copy = deepcopy(callback)
+        except Exception:  # locks, files, connections: anything may be in them
+            continue
+        if copy is not callback:
+            copies.append(copy)
+    return copies
+
+
+def listed(values: Any) -> Any:
+    """Return what was given for the evaluation sets as a list, from whichever iterable
+    it came; a dict by position and None stay."""
+    if values is None or isinstance(values, (dict, list, str)):
+        return values
+    return list(values)
+
+
+def eval_pairs(eval_set: Any) -> list[tuple[Any, Any]] | None:
+    """Return evaluation sets as a list of pairs, or None if there is none."""
+    if eval_set is None:
+        return None
+    if not isinstance(eval_set, Iterable):
+        msg = f"eval_set must be a list of pairs (X, y), got {type(eval_set).__name__}"
+        raise TypeError(msg)
+    pairs = list(eval_set)
+    for i, pair in enumerate(pairs):
+        if not _is_pair(pair):
+            msg = (
+                f"eval_set must be a list of pairs (X, y), got {type(pair).__name__} "
+                f"at position {i}"
+            )
+            raise ValueError(msg)
+    return [(pair[0], pair[1]) for pair in pairs] or None
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and len(value) == 2
+
+
 def check_eval_weights(
     eval_sets: Sequence[Any] | None, weights: Any, name: str
 ) -> None:
@@ -178,3 +261,27 @@ def check_eval_weights(
     given = weights if isinstance(weights, dict) else dict(enumerate(weights))
     for i, pair in enumerate(eval_sets):
         check_weights(given.get(i), len(pair[1]), f"{name}[{i}]")
+
+
+def check_eval_classes(
+    eval_sets: Sequence[Any] | None, metrics: Sequence[str], stops_early: bool
+) -> None:
+    """Refuse, or warn of, evaluation sets on which rank metrics are undefined.
+
+    ``metrics`` are the names of those in use; each set is a pair of features and codes.
+    """
+    for i, (_, codes) in enumerate(eval_sets or ()):
+        if not metrics or len(np.unique(codes)) > 1:
+            continue
+        missing = "positive" if not np.any(codes) else "negative"
+        said = (
+            f"evaluation set {i} holds no {missing} row, where {', '.join(metrics)} "
+            "cannot tell one model from another"
+        )
+        if stops_early:
+            msg = (
+                f"{said}, so that early stopping would keep the first tree: leave the "
+                "set out, wait for its labels, or stop on the log-loss"
+            )
+            raise ValueError(msg)
+        warnings.warn(said, UserWarning, stacklevel=3)

@@ -6,24 +6,28 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 from xgboost import Booster, DMatrix, XGBModel, config_context
-from xgboost.callback import TrainingCallback
+from xgboost.callback import (
+    EarlyStopping,
+    EvaluationMonitor,
+    TrainingCallback,
+    TrainingCheckPoint,
+)
+from xgboost.core import XGBoostError
 
 from focal_gbm._calls import rows_of
-from focal_gbm._checks import check_real, did_you_mean
-from focal_gbm._classifier import OWN_PARAMETERS, encode
-from focal_gbm._training import (
-    OnProbabilities,
-    ProgressBar,
-    Training,
-    start_of_rows,
-)
+from focal_gbm._checks import check_count, check_real, did_you_mean
+from focal_gbm._columns import check_columns, in_memory, is_arrow
+from focal_gbm._labels import encode
+from focal_gbm._training import ProgressBar, Training, start_of_rows
+from focal_gbm.calibration import from_state, state_of
 from focal_gbm.loss import FocalLoss
 from focal_gbm.objective import METRICS, FocalMetric
 
@@ -37,15 +41,32 @@ _METRICS = {"logloss": "log_loss", "error": "error"}
 _RANK_METRICS = ("auc", "aucpr", "pre", "map", "ndcg")
 _OWN_METRICS = tuple(name for name in METRICS if name != "error")
 
+REPORTING = (EvaluationMonitor, TrainingCheckPoint)
+# What other libraries call what XGBoost has.
+_FOREIGN = {
+    "is_unbalance": "; set scale_pos_weight to negatives / positives",
+    "class_weight": "; set scale_pos_weight to weight_1 / weight_0",
+    "early_stopping_round": "; did you mean early_stopping_rounds?",
+    "num_leaves": "; did you mean max_leaves, with grow_policy='lossguide'?",
+    "min_child_samples": "; did you mean min_child_weight?",
+}
+# Parameters of XGBoost that readers of papers take for those of the focal loss.
+_NAMESAKES = {
+    "gamma": ("focal_gamma", "the least gain of a split", "min_split_loss"),
+    "alpha": ("focal_alpha", "the L1 penalty on leaves", "reg_alpha"),
+}
+
 # Attribute of the booster that keeps what a model of XGBoost has no place for.
 _ATTRIBUTE = "focal_gbm"
 # base_score is a float32 probability, and 1 would be an infinite score.
 _LARGEST = 1.0 - 2.0**-24
 
 
-def check_parameters(parameters: Mapping[str, Any], others: Mapping[str, Any]) -> None:
+def check_parameters(
+    parameters: Mapping[str, Any], others: Mapping[str, Any], own: Collection[str]
+) -> None:
     """Refuse what XGBoost does not know, among the ``others`` that its estimator takes
-    unseen, and what could not act."""
+    unseen, and what could not act; it knows nothing of the estimator's ``own``."""
     objective = parameters["objective"]
     if objective not in (None, "binary:logistic"):
         msg = (
@@ -59,11 +80,24 @@ def check_parameters(parameters: Mapping[str, Any], others: Mapping[str, Any]) -
     p = parameters["base_score"]
     if p is not None:
         check_real(p, "base_score", low=0.0, high=1.0, open_ends=True)
+    if parameters["n_estimators"] is not None:
+        check_count(parameters["n_estimators"], "n_estimators")
+    others = {name: value for name, value in others.items() if name not in own}
     for name in _unused(parameters, others):
-        hint = did_you_mean(name, [known for known in parameters if known != name])
+        known = [known for known in parameters if known != name]
+        hint = _FOREIGN.get(name) or did_you_mean(name, known)
         value = others[name]
         msg = f"XGBoost has no use for parameter {name!r} (given {value!r}){hint}"
         raise ValueError(msg)
+    for name, (ours, theirs, synonym) in _NAMESAKES.items():
+        is_default = parameters[ours] in (None, 2.0)
+        if parameters.get(name) and is_default and parameters[name] != 0:
+            msg = (
+                f"{name} is XGBoost's own, {theirs}, and {ours} is at its default; set "
+                f"{ours} if you mean the focal loss, and {synonym} in place of {name} "
+                "if you do not"
+            )
+            warnings.warn(msg, UserWarning, stacklevel=3)
 
 
 def _unused(parameters: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
@@ -82,37 +116,60 @@ def _unused(parameters: Mapping[str, Any], others: Mapping[str, Any]) -> list[st
     return [name for name in re.findall(r'"(.*?)"', told) if name in others]
 
 
+@dataclass(frozen=True)
+class Session:
+    """What one fit lends to XGBoost."""
+
+    training: Training
+    native_metrics: list[str]
+    evaluation: Evaluation | None
+    closing: Closing
+    calibrator: Any
+    continues: bool
+
+    @property
+    def objective(self) -> Any:
+        """What XGBoost has to train with: its own objective where the loss is log-loss,
+        which spares copies; LightGBM is faster with ours."""
+        training = self.training
+        loss = training.loss
+        if loss.gamma == 0 and loss.alpha is None and training.scale == 1:
+            return OBJECTIVES[loss.link]
+        return OnRows(training, self.closing)
+
+
 def booster_parameters(
-    parameters: dict[str, Any], loss: FocalLoss | None
+    parameters: dict[str, Any], own: Collection[str], loss: FocalLoss | None
 ) -> dict[str, Any]:
-    """Return parameters without those that are the estimator's own; the objective is
-    that of the fitted ``loss``."""
-    own = {*OWN_PARAMETERS, "scale_pos_weight", "base_score"}
-    parameters = {k: v for k, v in parameters.items() if k not in own}
+    """Return parameters without those that are the estimator's ``own``; the objective
+    is that of the fitted ``loss``."""
+    left_out = {*own, "scale_pos_weight", "base_score"}
+    parameters = {
+        k: v for k, v in parameters.items() if k not in left_out and "__" not in k
+    }
     if loss is not None:
         parameters["objective"] = OBJECTIVES[loss.link]
     return parameters
 
 
 def training_parameters(
-    parameters: dict[str, Any], training: Training, model: Any
+    parameters: dict[str, Any], session: Session, model: Any
 ) -> dict[str, Any]:
     """Return parameters with what a fit adds, ``model`` being the one continued."""
+    training = session.training
     loss = training.loss
     parameters = {**parameters, "objective": OBJECTIVES[loss.link]}
     if model is None:
-        parameters["base_score"] = _base_score(training.start, loss.link)
+        parameters["base_score"] = _base_score(training.raw_start, loss.link)
     is_free = parameters.get("max_delta_step") is None
     if is_free and parameters.get("booster") != "gblinear":
         parameters["max_delta_step"] = training.leaf_bound
-    if not training.native_metrics:
+    parameters.pop("eval_metric", None)  # the user's, which may be our own
+    if session.native_metrics:
+        parameters["eval_metric"] = session.native_metrics
+    else:
         parameters["disable_default_eval_metric"] = True
     return parameters
-
-
-def raw_of(base_score: float, loss: FocalLoss) -> float:
-    """Return the raw score that stands for a probability."""
-    return float(loss.raw_prediction([logit(base_score)])[0])
 
 
 def _base_score(raw: float, link: str) -> float:
@@ -138,9 +195,10 @@ def metrics(
 ) -> tuple[list[str], Evaluation | None]:
     """Split requested metrics into XGBoost's own names and a callable for the rest.
 
-    The default link leaves log-odds where XGBoost expects them: all its own are right.
+    The default link leaves log-odds where XGBoost expects them: all its own are right,
+    unless a prior shift comes on top.
     """
-    is_logit = training.loss.link == "logit"
+    are_log_odds = training.loss.link == "posterior" and not training.prior_shift
     if isinstance(eval_metric, str) or callable(eval_metric):
         eval_metric = [eval_metric]
     requests = list(eval_metric or [])
@@ -152,13 +210,14 @@ def metrics(
         if isinstance(request, FocalMetric):
             others.append(training.metric(request.metric, request.name))
         elif callable(request):
-            others.append(OnProbabilities(request, training))
+            others.append(training.on_probabilities(request))
         elif not isinstance(request, str):
             msg = f"eval_metric must hold names and callables, got {request!r}"
             raise TypeError(msg)
         elif request in _OWN_METRICS:
             others.append(training.metric(request, None))
-        elif not is_logit or request.partition("@")[0] in _RANK_METRICS:
+        elif are_log_odds or request.partition("@")[0] in _RANK_METRICS:
+            _check_metric(request)
             native.append(request)
         elif request in _METRICS:
             others.append(training.metric(_METRICS[request], request))
@@ -166,20 +225,49 @@ def metrics(
             choices = ", ".join((*_RANK_METRICS, *_METRICS, *_OWN_METRICS))
             msg = (
                 f"metric {request!r} would be computed on raw scores, which link="
-                f"'logit' does not make log-odds; use one of {choices}, or a callable"
+                "'logit' and PriorShift do not make log-odds of the predictions; use "
+                f"one of {choices}, or a callable"
             )
             raise ValueError(msg)
     return native, Evaluation(others) if others else None
+
+
+def _check_metric(name: str) -> None:
+    """Refuse a metric that XGBoost does not know, by asking it."""
+    rows = DMatrix(np.zeros((2, 1)), label=[0, 1])
+    asked = {"eval_metric": name, "objective": "binary:logistic", "verbosity": 0}
+    try:
+        Booster(asked, [rows]).eval(rows)
+    except XGBoostError as error:
+        known = ("logloss", "error", "rmse", "mae", *_RANK_METRICS, *_OWN_METRICS)
+        msg = f"XGBoost has no metric {name!r}{did_you_mean(name, known)}"
+        raise ValueError(msg) from error
+
+
+def rank_metrics(native: Sequence[str], evaluation: Evaluation | None) -> list[str]:
+    """Return the names of the metrics that compare one class with the other."""
+    ranks = [name for name in native if name.partition("@")[0] in _RANK_METRICS]
+    measures = () if evaluation is None else evaluation.metrics
+    return ranks + [
+        m.name or m.metric for m in measures if getattr(m, "is_higher_better", False)
+    ]
+
+
+def stops_early(parameters: Mapping[str, Any], callbacks: Sequence[Any]) -> bool:
+    """Whether training may end before its last iteration for a metric."""
+    return bool(parameters["early_stopping_rounds"]) or any(
+        isinstance(callback, EarlyStopping) for callback in callbacks
+    )
 
 
 class Evaluation:
     """Any number of metrics as the one callable that XGBoost takes."""
 
     def __init__(self, metrics: list[Any]) -> None:
-        self._metrics = metrics
+        self.metrics = metrics
 
     def __call__(self, raw: NDArray[Any], data: DMatrix) -> list[tuple[str, float]]:
-        return [self._measure(metric, raw, data) for metric in self._metrics]
+        return [self._measure(metric, raw, data) for metric in self.metrics]
 
     @staticmethod
     def _measure(metric: Any, raw: NDArray[Any], data: DMatrix) -> tuple[str, float]:
@@ -197,24 +285,16 @@ def device_of(parameters: Mapping[str, Any]) -> str:
     return device if device.startswith(("cuda", "gpu")) else "cpu"
 
 
-def objective(training: Training) -> Any:
-    """Return what XGBoost has to train with: its own objective where the loss is
-    log-loss, which spares copies; LightGBM is faster with ours."""
-    loss = training.loss
-    if loss.gamma == 0 and loss.alpha is None and training.scale == 1:
-        return OBJECTIVES[loss.link]
-    return OnRows(training)
-
-
 class OnRows:
     """The objective, without the copies of labels and weights that the parent makes."""
 
-    def __init__(self, training: Training) -> None:
-        self._training = training
+    def __init__(self, training: Training, closing: Closing) -> None:
+        self._objective = training.objective
+        self._closing = closing
 
     def __call__(self, _y_true: Any, raw: Any) -> Any:
-        matrix = self._training.closing.matrix
-        return self._training.objective._derivatives(raw, matrix, over_scores=True)
+        matrix = self._closing.matrix
+        return self._objective._derivatives(raw, matrix, over_scores=True)
 
 
 def without_copies(matrix: DMatrix) -> None:
@@ -274,25 +354,34 @@ class Progress(ProgressBar, TrainingCallback):
         return False
 
 
-def complete(booster: Booster, training: Training) -> Booster:
+def complete(booster: Booster, session: Session) -> Booster:
     """Return a trained booster that ends where early stopping says, starts where its
     mean probability is the base rate and says what its raw scores are."""
+    training = session.training
     booster = _as_stopped(booster)
     loss = training.loss
     if training.init_score is None:  # else base_score does not act
-        constant = training.closing.constant(booster)
+        constant = session.closing.constant(booster)
         start = _raw_start(booster, loss.link) + constant
         booster.set_param({"base_score": _base_score(start, loss.link)})
-    classes = training.classes.tolist()
-    said = {
-        "gamma": loss.gamma,
-        "alpha": loss.alpha,
-        "link": loss.link,
-        "threshold": training.threshold,
-        "classes": classes if isinstance(classes[0], (str, int, float)) else None,
-    }
-    booster.set_attr(**{_ATTRIBUTE: json.dumps(said)})
+    session.closing.matrix = None
+    _keep(
+        booster,
+        {
+            "gamma": loss.gamma,
+            "alpha": loss.alpha,
+            "link": loss.link,
+            "threshold": training.threshold,
+            **_classes_state(training.classes),
+            "calibrator": state_of(session.calibrator),
+        },
+    )
     return booster
+
+
+def has_split(booster: Booster) -> bool:
+    """Whether any tree has a split, or a linear model is one of columns."""
+    return bool(booster.get_score(importance_type="weight"))
 
 
 def _as_stopped(booster: Booster) -> Booster:
@@ -303,9 +392,55 @@ def _as_stopped(booster: Booster) -> Booster:
     if is_linear or rounds == booster.num_boosted_rounds():
         return booster
     stopped = booster[:rounds]
+    if "c" in (booster.feature_types or ()):
+        _copy_categories(booster, stopped)
     for name in ("best_iteration", "best_score"):
         stopped.set_attr(**{name: booster.attr(name)})
     return stopped
+
+
+def _copy_categories(booster: Booster, part: Booster) -> None:
+    """Give a part of a booster the categories of the training frame, by which XGBoost
+    3.1 and later recode other frames: cutting a booster loses them."""
+    models = [json.loads(b.save_raw("json")) for b in (booster, part)]
+    whole, cut = (_tree_model(model) for model in models)
+    if "cats" in whole:
+        cut["cats"] = whole["cats"]
+        part.load_model(bytearray(json.dumps(models[1]).encode()))
+
+
+def _tree_model(model: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a model in JSON that holds the trees."""
+    booster = model["learner"]["gradient_booster"]
+    trees: dict[str, Any] = booster.get("gbtree", booster)["model"]  # or of dart
+    return trees
+
+
+def _keep(booster: Booster, values: Mapping[str, Any]) -> None:
+    """Keep values in the booster that a model of XGBoost has no place for."""
+    text = booster.attr(_ATTRIBUTE)
+    kept = {**json.loads(text or "{}"), **values}
+    booster.set_attr(**{_ATTRIBUTE: json.dumps(kept)})
+
+
+def keep_calibrator(booster: Booster, calibrator: Any) -> None:
+    """Keep a calibrator of this library in a booster; another leaves no trace."""
+    if booster.attr(_ATTRIBUTE) is not None:
+        _keep(booster, {"calibrator": state_of(calibrator)})
+
+
+def _classes_state(classes: NDArray[Any]) -> dict[str, Any]:
+    """Return labels as JSON can hold them."""
+    if classes.dtype.kind in "mM":  # whole numbers of the unit in the dtype
+        whole = classes.astype(np.int64).tolist()
+        return {"classes": whole, "dtype": classes.dtype.str}
+    return {"classes": classes.tolist()}
+
+
+def holds(booster: Booster, calibrator: Any) -> bool:
+    """Whether the booster, and so its file, holds the calibrator of the estimator."""
+    kept = json.loads(booster.attr(_ATTRIBUTE) or "{}")
+    return calibrator is None or kept.get("calibrator") is not None
 
 
 def _rounds_in_use(booster: Booster) -> int:
@@ -315,39 +450,67 @@ def _rounds_in_use(booster: Booster) -> int:
     return rounds
 
 
-def restore(booster: Booster) -> tuple[FocalLoss, float, NDArray[Any]]:
-    """Return loss, threshold and classes of a booster that was read from a file."""
+def restore(booster: Booster) -> tuple[FocalLoss, float, NDArray[Any], Any]:
+    """Return loss, threshold, classes and calibrator of a booster that was read from a
+    file."""
     text = booster.attr(_ATTRIBUTE)
     if text is None:
         objective = _learner(booster)["objective"]["name"]
         if objective != OBJECTIVES["posterior"]:
             msg = f"the model must be one of 'binary:logistic', got {objective!r}"
             raise ValueError(msg)
-        return FocalLoss(gamma=0.0), 0.5, np.arange(2)
+        return FocalLoss(gamma=0.0), 0.5, np.arange(2), None
     said = json.loads(text)
     loss = FocalLoss(said["gamma"], said["alpha"], said["link"])
-    return loss, said["threshold"], np.asarray(said["classes"] or [0, 1])
+    calibrator = from_state(said.get("calibrator"))
+    if said["classes"] is None:
+        msg = (
+            "the model was saved by a version that kept no labels of this kind: "
+            "classes_ are 0 and 1"
+        )
+        warnings.warn(msg, UserWarning, stacklevel=3)
+        return loss, said["threshold"], np.arange(2), calibrator
+    classes = np.asarray(said["classes"])
+    if said.get("dtype"):
+        classes = classes.astype(np.int64).astype(said["dtype"])
+    return loss, said["threshold"], classes, calibrator
 
 
-def eval_sets(
-    eval_set: Any, weights: Any, X: Any, y: Any, sample_weight: Any, training: Training
+def encoded(
+    eval_sets: list[Any] | None,
+    weights: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    training: Training,
 ) -> tuple[list[Any] | None, list[Any] | None]:
     """Return evaluation sets with labels encoded, and their weights; XGBoost knows the
     training data by identity."""
-    if eval_set is None:
-        return None, weights
     pairs = []
-    for i, pair in enumerate(eval_set):
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            msg = f"eval_set must be a list of pairs (X, y), got {type(pair)} in it"
-            raise ValueError(msg)
-        codes = training.labels
-        if not (pair[0] is X and pair[1] is y):
-            codes = encode(pair[1], training.classes, f"eval_set[{i}]")
-        pairs.append((pair[0], codes))
+    for i, (features, labels) in enumerate(eval_sets or ()):
+        if features is X and labels is y:
+            pairs.append((training.X, training.y))
+            continue
+        features = readable(features)
+        pairs.append((features, encode(labels, training.classes, f"eval_set[{i}]")))
     if weights is not None:
         weights = [training.sample_weight if w is sample_weight else w for w in weights]
-    return pairs, weights
+    return pairs or None, weights
+
+
+def with_labels(eval_sets: list[Any] | None, training: Training) -> list[Any] | None:
+    """Return evaluation sets with labels in place of their codes."""
+    if eval_sets is None:
+        return None
+    return [(features, training.classes[codes]) for features, codes in eval_sets]
+
+
+def readable(X: Any) -> Any:
+    """Return features as XGBoost's predict reads them, or raise."""
+    X = in_memory(X)
+    if is_arrow(X):
+        check_columns(X, "XGBoost", any_arrow=True)
+    return X
 
 
 def start_of(
@@ -361,7 +524,10 @@ def start_of(
     """Return the raw score to begin from, None for the one of the parameter, and the
     scores that XGBoost has to be given."""
     if base_margin_eval_set is not None and base_margin is None:
-        msg = "base_margin_eval_set without base_margin: the sets would begin elsewhere"
+        msg = (
+            "base_margin_eval_set without base_margin: the evaluation sets would "
+            "begin elsewhere than the training rows; give both or neither"
+        )
         raise ValueError(msg)
     if xgb_model is not None:
         if base_margin is not None or base_score is not None:

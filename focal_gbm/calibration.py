@@ -4,7 +4,8 @@ asks for, and the arithmetic of changed priors."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,14 +15,16 @@ from scipy.special import expit, logit
 from sklearn.base import BaseEstimator
 from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import StratifiedKFold
+from sklearn.utils.validation import check_is_fitted
 
 from focal_gbm._checks import (
     Float64Array,
+    check_count,
     check_finite_vector,
     check_labels,
     check_option,
     check_real,
-    check_vector,
+    check_scores,
     check_weights,
 )
 
@@ -87,8 +90,9 @@ class LogOddsCalibrator(BaseEstimator):
     - "quadratic": a curve whose slope is linear between the scores of the classes
     - "isotonic": steps; probabilities within half a row of 0 and 1 are drawn there
     - "auto": the one of these, or the identity, that cross-validated log-loss chooses;
-      a map that bends more has to be better by a standard error, and below 50
-      positives it is the identity or "intercept".
+      a map that bends more has to be better by a standard error. Below 50 positives it
+      is the identity or "intercept", and a warning says which: fewer cannot carry a
+      slope.
 
     Parameters
     ----------
@@ -145,7 +149,7 @@ default="auto"
             weight is negative or not finite, or lengths differ.
         """
         check_option(self.method, "method", METHODS)
-        folds = int(check_real(self.cv, "cv", low=2))
+        folds = check_count(self.cv, "cv", low=2)
         x = check_finite_vector(log_odds, "log_odds")
         labels = check_labels(y, len(x))
         given = check_weights(sample_weight, len(x))
@@ -166,6 +170,14 @@ default="auto"
             )
             folds = min(folds, n_positive, n_negative)
             method = _choose(candidates, x, labels, weight, folds)
+            if n_positive < _FEW_POSITIVES:
+                msg = (
+                    f"method='auto' saw {n_positive} positives; below "
+                    f"{_FEW_POSITIVES} it chooses between no change and a constant, "
+                    f"and chose {method!r}; wait for more labels, or name a method to "
+                    "fit it all the same"
+                )
+                warnings.warn(msg, UserWarning, stacklevel=2)
         self.method_ = method
         self._map = _fit(method, x, labels, weight)
         self.coef_ = getattr(self._map, "coef", np.empty(0))
@@ -177,15 +189,23 @@ default="auto"
         Parameters
         ----------
         log_odds : array-like of shape (n_samples,)
-            Scores.
+            Scores; infinite ones count as the largest finite log-odds.
 
         Returns
         -------
         log_odds : ndarray of shape (n_samples,), float64
             Finite, non-decreasing in the scores; strictly but for "isotonic" and
             slopes at their bound of 0.
+
+        Raises
+        ------
+        NotFittedError
+            If ``fit`` has not been called.
+        ValueError
+            If a score is NaN.
         """
-        x = check_vector(log_odds, "log_odds", np.float64)
+        check_is_fitted(self, "method_")
+        x = check_scores(log_odds, "log_odds")
         moved: Float64Array = self._map(np.clip(x, -_LIMIT, _LIMIT))
         return moved
 
@@ -209,6 +229,8 @@ class _Steps(NamedTuple):
     margin: float
 
     def __call__(self, x: Float64Array) -> Float64Array:
+        if len(x) == 0:  # refused by IsotonicRegression
+            return x
         p = np.clip(self.steps.predict(x), self.margin, 1.0 - self.margin)
         moved: Float64Array = logit(p)
         return moved
@@ -323,6 +345,12 @@ class PriorShift(BaseEstimator):
             raise ValueError(msg)
         constant = math.log(kept)
         if self.rates is not None:
+            if not isinstance(self.rates, (tuple, list)) or len(self.rates) != 2:
+                msg = (
+                    "rates must be the pair of the fraud rates of training and of "
+                    f"scoring, got {self.rates!r}"
+                )
+                raise ValueError(msg)
             before, after = (
                 check_real(rate, "rates", low=0.0, high=1.0, open_ends=True)
                 for rate in self.rates
@@ -362,4 +390,50 @@ class PriorShift(BaseEstimator):
         -------
         log_odds : ndarray of shape (n_samples,), float64
         """
-        return check_vector(log_odds, "log_odds", np.float64) + self.constant_
+        return check_scores(log_odds, "log_odds") + self.constant_
+
+
+def state_of(calibrator: Any) -> dict[str, Any] | None:
+    """Return a calibrator of this module as plain numbers and texts, None if it is none
+    of them."""
+    if type(calibrator) is PriorShift:
+        return {"type": "PriorShift", "parameters": calibrator.get_params()}
+    if type(calibrator) is not LogOddsCalibrator:
+        return None
+    state = {
+        "type": "LogOddsCalibrator",
+        "parameters": calibrator.get_params(),
+        "method": calibrator.method_,
+    }
+    fitted = calibrator._map
+    if isinstance(fitted, _Parametric):
+        state |= {"scale": [*fitted.scale], "coef": fitted.coef.tolist()}
+    elif isinstance(fitted, _Steps):
+        steps = fitted.steps
+        state |= {
+            "x": steps.X_thresholds_.tolist(),
+            "y": steps.y_thresholds_.tolist(),
+            "margin": fitted.margin,
+        }
+    return state
+
+
+def from_state(state: Mapping[str, Any] | None) -> Any:
+    """Return the calibrator that :func:`state_of` described, None for None."""
+    if state is None:
+        return None
+    if state["type"] == "PriorShift":
+        return PriorShift(**state["parameters"])
+    calibrator = LogOddsCalibrator(**state["parameters"])
+    calibrator.method_ = state["method"]
+    fitted: Any = _unmoved
+    if "coef" in state:
+        coef = np.asarray(state["coef"], dtype=np.float64)
+        fitted = _Parametric(state["method"], _Scale(*state["scale"]), coef)
+    elif "x" in state:
+        # thresholds are monotone, and so their own fit
+        steps = IsotonicRegression(out_of_bounds="clip").fit(state["x"], state["y"])
+        fitted = _Steps(steps, state["margin"])
+    calibrator._map = fitted
+    calibrator.coef_ = getattr(fitted, "coef", np.empty(0))
+    return calibrator

@@ -14,6 +14,7 @@ saved model. This module adds them around the parent's fit:
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,8 +23,22 @@ from numpy.typing import ArrayLike
 
 from focal_gbm import _lightgbm
 from focal_gbm._checks import check_vector
-from focal_gbm._classifier import FocalClassifierMixin, with_parameters_of
-from focal_gbm._training import Training, check_eval_weights
+from focal_gbm._classifier import (
+    FocalClassifierMixin,
+    warn_without_split,
+    with_parameters_of,
+)
+from focal_gbm._columns import check_columns, in_memory
+from focal_gbm._mlflow import types_trusted
+from focal_gbm._training import (
+    check_eval_classes,
+    check_eval_weights,
+    listed,
+    progress_bar,
+)
+
+# Values that LightGBM can copy at no cost.
+_PLAIN = (str, int, float, type(None))
 
 
 class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
@@ -42,7 +57,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     Parameters
     ----------
     focal_gamma : float in [0, 30], default=2.0
-        How far easy rows are weighted down; 0 is log-loss.
+        How much less an uncertain row counts than a confident one, right or wrong: a
+        row at even odds has 0.67 of the weight at gamma 2 and 0.15 at gamma 5. 0 is
+        log-loss. With ``link="logit"`` up to 1000.
     focal_alpha : float in (0, 1) or None, default=None
         Weight of the positive class, 1 - focal_alpha being that of the negative.
         None: both weigh 1.
@@ -67,9 +84,16 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         A method of :class:`LogOddsCalibrator`, a :class:`PriorShift`, or an estimator
         with ``fit`` and ``predict`` on log-odds, fitted to rows left out in turn; the
         booster then learns from all. None: the closed form alone. See ``calibrate``
-        for later rows. The saved booster knows nothing of it.
+        for later rows. Readers of the booster alone
+        (``booster_.save_model``, ONNX, treelite) know nothing of it; pickle, joblib
+        and skops keep it. Metrics of the training
+        are measured before a fitted calibrator and after a ``PriorShift``. Callbacks
+        of the user's that have copies act in the folds by a copy, so that these stop
+        as the model does.
     calibration_cv : int, splitter or iterable of splits, default=5
-        The folds, ``TimeSeriesSplit`` for one.
+        The folds; for transactions in the order of time, ``TimeSeriesSplit``. A
+        splitter is called with X and y; for one that needs groups, pass
+        ``list(splitter.split(X, y, groups))``.
     min_child_weight : float, default=1.0
         As in LightGBM, whose 1e-3 lets leaves of one or two positives through.
     boosting_type, num_leaves, ..., verbose
@@ -114,6 +138,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         "min_child_samples": 10,
         "max_bin": 1023,
     }
+
+    _reporting_callbacks = _lightgbm.REPORTING
 
     @with_parameters_of(LGBMClassifier)
     def __init__(
@@ -169,16 +195,26 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,)
-            Labels of two classes, of any type.
+            Labels of two classes: numbers, booleans, texts or dates. The second in
+            sorted order is the positive class; a warning names it if most rows have
+            it.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights >= 0: how many rows of the population a row stands for.
         init_score : array-like of shape (n_samples,) or None, default=None
             Raw scores to begin from. One value for all rows becomes part of the
             model. Scores that differ by row do not, as in LightGBM: add a row's own
             to its raw score before you read a probability.
-        eval_set, eval_names, eval_sample_weight, eval_class_weight, eval_X, eval_y
-            As in LightGBM, labels of the same kind as ``y`` in each. ``eval_X`` and
-            ``eval_y`` work on every supported version.
+        eval_set : iterable of pairs (X, y), or one pair, default=None
+            Rows to measure the metrics on after each iteration; an empty one is none.
+            Labels equal to those of ``y``, of whichever dtype. LightGBM 4.7 deprecates
+            it in favour of ``eval_X`` and ``eval_y``, which work here on every
+            supported version.
+        eval_X, eval_y : features and labels, or tuples of them, default=None
+            The same sets by part.
+        eval_names : iterable of str, default=None
+            How the sets are listed.
+        eval_sample_weight, eval_class_weight : iterable or dict or None, default=None
+            By position: weights of the rows and of the classes of each set.
         eval_init_score : list or dict or None, default=None
             Needed with an ``init_score`` that differs by row, and only then.
         eval_metric : str, callable, or list of them, default=None
@@ -189,8 +225,13 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             knows. A :class:`FocalMetric` is measured with this estimator's loss; other
             callables get probabilities, as with LightGBM's own objectives. LightGBM
             lists its own metrics first, which matters to ``first_metric_only``.
-        feature_name, categorical_feature, callbacks
-            As in LightGBM.
+        feature_name : iterable of str or "auto", default="auto"
+            Names of the columns; "auto" takes those of a data frame.
+        categorical_feature : iterable of str or int, or "auto", default="auto"
+            Columns to split by category; "auto" takes the unordered categories of
+            pandas.
+        callbacks : iterable of callables or None, default=None
+            Called by LightGBM with the state of the training in each iteration.
         init_model : str, Path, Booster, LGBMModel or None, default=None
             Model to continue, on the same scale: a focal one of the same link, or
             for the posterior link any whose raw score is the log-odds.
@@ -202,15 +243,17 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         Raises
         ------
         ValueError, TypeError
-            If a parameter or an input cannot be used; the message names it.
+            If a parameter or an input cannot be used; the message names it. A fit that
+            fails or is interrupted leaves the estimator as it was.
         """
         parameters = self.get_params(deep=False)
-        _lightgbm.check_parameters(parameters)
+        _lightgbm.check_parameters(parameters, self._own_parameters())
+        given_X, X = X, in_memory(X)
+        check_columns(X, "LightGBM", any_arrow=False)
         eval_sets = _lightgbm.eval_sets(eval_set, eval_X, eval_y)
-        start, score_by_row = _lightgbm.start_of(
+        raw_start, score_by_row = _lightgbm.start_of(
             self.link, init_score, eval_init_score, init_model, bool(eval_sets)
         )
-        n_jobs = self._process_n_jobs(_lightgbm.given(parameters, "num_threads"))
         training = self._prepare(
             X,
             y,
@@ -218,56 +261,70 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             class_weight=self.class_weight,
             scale_pos_weight=_lightgbm.given(parameters, "scale_pos_weight", 1.0),
             is_unbalance=_lightgbm.given(parameters, "is_unbalance", False),
-            start=start,
+            raw_start=raw_start,
+            init_score=score_by_row,
             begins_at_zero=True,
-            n_jobs=n_jobs,
+            n_jobs=self._process_n_jobs(_lightgbm.given(parameters, "num_threads")),
         )
         if init_score is not None:
             check_vector(init_score, "init_score", np.float64, len(training.y))
-        training.init_score = score_by_row
-        check_eval_weights(eval_sets, eval_sample_weight, "eval_sample_weight")
-        listed = _lightgbm.given(parameters, "metric", "binary_logloss")
-        native, measures = _lightgbm.metrics(training, eval_metric, listed)
-        training.native_metrics = native
-        training.closing = _lightgbm.Closing(training)
-        shared = {
-            "eval_names": eval_names,
-            "eval_sample_weight": eval_sample_weight,
-            "eval_class_weight": eval_class_weight,
-            "feature_name": feature_name,
-            "categorical_feature": categorical_feature,
+        labels = training.labels
+        eval_sets = _lightgbm.encoded(eval_sets, given_X, y, training, labels)
+        of_sets = {
+            "eval_names": listed(eval_names),
+            "eval_sample_weight": listed(eval_sample_weight),
+            "eval_class_weight": listed(eval_class_weight),
         }
-        self.calibrator_ = self._cross_calibrated(
+        check_eval_weights(
+            eval_sets, of_sets["eval_sample_weight"], "eval_sample_weight"
+        )
+        metric = _lightgbm.given(parameters, "metric", "binary_logloss")
+        if not callable(eval_metric):
+            eval_metric = listed(eval_metric)
+        native, measures = _lightgbm.metrics(training, eval_metric, metric)
+        callbacks = [*(callbacks or ())]
+        check_eval_classes(
+            eval_sets,
+            _lightgbm.rank_metrics(native, measures),
+            _lightgbm.stops_early(parameters, callbacks),
+        )
+        of_columns = {
+            "feature_name": listed(feature_name),
+            "categorical_feature": listed(categorical_feature),
+        }
+        calibrator = self._cross_calibrated(
             training,
             {"init_score": init_score, "init_model": init_model},
+            callbacks,
             **_lightgbm.by_part(eval_sets),
             eval_metric=eval_metric,
-            callbacks=callbacks,
-            **shared,
+            **of_sets,
+            **of_columns,
         )
-        callbacks = [*(callbacks or [])]
+        closing = _lightgbm.Closing(training)
+        session = _lightgbm.Session(training, native, closing, calibrator)
+        callbacks.append(_lightgbm.WithoutReset())
         if _lightgbm.scores_are_predictions(parameters):
-            callbacks.append(training.closing)
-        bars = [_lightgbm.Progress(type(self).__name__)] if self.progress else []
-        self._training = training
-        try:
-            with _lightgbm.deprecations_by(eval_set):
-                super().fit(
-                    X,
-                    training.labels,
-                    sample_weight=training.sample_weight,
-                    init_score=score_by_row,
-                    eval_set=_lightgbm.with_labels(eval_sets, X, y, training.labels),
-                    eval_init_score=eval_init_score,
-                    eval_metric=measures,
-                    callbacks=[*callbacks, *bars],
-                    init_model=init_model,
-                    **shared,
-                )
-        finally:
-            del self._training
-            for bar in bars:
-                bar.close()
+            callbacks.append(closing)
+        with (
+            progress_bar(self, _lightgbm.Progress) as bars,
+            self._lending(session),
+            types_trusted(),
+            _lightgbm.deprecations_by(eval_set),
+        ):
+            super().fit(
+                X,
+                labels,
+                sample_weight=training.sample_weight,
+                init_score=score_by_row,
+                eval_set=eval_sets,
+                eval_init_score=listed(eval_init_score),
+                eval_metric=measures,
+                callbacks=[*callbacks, *bars],
+                init_model=init_model,
+                **of_sets,
+                **of_columns,
+            )
         return self
 
     def _raw_score(self, X: Any, **kwargs: Any) -> Any:
@@ -328,6 +385,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         probability : ndarray of shape (n_samples, 2), float64
             Columns in the order of ``classes_``.
         """
+        X = _lightgbm.readable(X)
         as_it_is = pred_leaf or pred_contrib or raw_score or self._says_probabilities()
         result = super().predict_proba(
             X,
@@ -341,10 +399,32 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         )
         return result if as_it_is else self._probabilities(result)
 
+    def _give_callbacks(self, _model: Any, callbacks: list[Any]) -> dict[str, Any]:
+        return {"callbacks": callbacks}
+
+    @classmethod
+    def _library_parameters(cls) -> set[str]:
+        return _lightgbm.known_parameters()
+
     def _process_params(self, stage: str) -> dict[str, Any]:
-        parameters: dict[str, Any] = super()._process_params(stage)
-        training = self._training if stage == "fit" else None
-        return _lightgbm.booster_parameters(parameters, training)
+        own = self._own_parameters()
+        reader = self
+        if not all(isinstance(getattr(self, n, None), _PLAIN) for n in own):
+            # the parent copies every value in depth, in each fit and predict, and not
+            # every calibrator and no generator has a copy
+            reader = copy(self)
+            reader._other_params = {
+                k: v for k, v in self._other_params.items() if k not in own
+            }
+            reader.__dict__.update(dict.fromkeys(own))
+        parameters: dict[str, Any] = super(FocalLGBMClassifier, reader)._process_params(
+            stage
+        )
+        session = None
+        if stage == "fit":
+            self._objective: Any = reader._objective
+            session = self._session
+        return _lightgbm.booster_parameters(parameters, own, session)
 
     @property
     def _Booster(self) -> Booster | None:
@@ -352,11 +432,11 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
 
     @_Booster.setter
     def _Booster(self, booster: Booster | None) -> None:
-        training: Training | None = self.__dict__.get("_training")
-        if booster is not None and training is not None:
-            _lightgbm.complete(booster, training)
-            self.loss_ = training.loss
-            self.threshold_ = training.threshold
+        session: _lightgbm.Session | None = self.__dict__.get("_session")
+        if booster is not None and session is not None:
+            booster = _lightgbm.complete(booster, session)
+            self._complete(session.training, session.calibrator)
+            warn_without_split(_lightgbm.has_split(booster))
         self.__dict__["_Booster"] = booster
 
     @property

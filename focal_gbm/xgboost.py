@@ -14,16 +14,30 @@ says. This module adds them around the parent's fit:
 
 from __future__ import annotations
 
+from functools import partial
+from inspect import signature
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
 from xgboost import Booster, DMatrix, XGBClassifier, XGBModel
 
 from focal_gbm import _xgboost
 from focal_gbm._checks import check_vector
-from focal_gbm._classifier import FocalClassifierMixin, with_parameters_of
-from focal_gbm._training import Training, check_eval_weights
+from focal_gbm._classifier import (
+    FocalClassifierMixin,
+    warn_without_split,
+    with_parameters_of,
+)
+from focal_gbm._columns import check_columns, in_memory
+from focal_gbm._training import (
+    check_eval_classes,
+    check_eval_weights,
+    eval_pairs,
+    listed,
+    progress_bar,
+)
 from focal_gbm.loss import FocalLoss
 
 
@@ -44,8 +58,10 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     Parameters
     ----------
     focal_gamma : float in [0, 30], default=2.0
-        How far easy rows are weighted down; 0 is log-loss. XGBoost's own ``gamma``,
-        the least gain of a split, is another parameter and stays what it is.
+        How much less an uncertain row counts than a confident one, right or wrong: a
+        row at even odds has 0.67 of the weight at gamma 2 and 0.15 at gamma 5. 0 is
+        log-loss. With ``link="logit"`` up to 1000. XGBoost's own ``gamma``, the
+        least gain of a split, is another parameter.
     focal_alpha : float in (0, 1) or None, default=None
         Weight of the positive class, 1 - focal_alpha being that of the negative.
         None: both weigh 1. XGBoost's ``reg_alpha`` is another parameter.
@@ -72,9 +88,16 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         A method of :class:`LogOddsCalibrator`, a :class:`PriorShift`, or an estimator
         with ``fit`` and ``predict`` on log-odds, fitted to rows left out in turn; the
         booster then learns from all. None: the closed form alone. See ``calibrate``
-        for later rows. The saved booster knows nothing of it.
+        for later rows. Readers of the booster alone
+        (ONNX, treelite, a plain ``xgboost.Booster``) know nothing of it; pickle,
+        joblib and ``save_model`` of this class keep it. Metrics of the training
+        are measured before a fitted calibrator and after a ``PriorShift``. Callbacks
+        of the user's that have copies act in the folds by a copy, so that these stop
+        as the model does.
     calibration_cv : int, splitter or iterable of splits, default=5
-        The folds, ``TimeSeriesSplit`` for one.
+        The folds; for transactions in the order of time, ``TimeSeriesSplit``. A
+        splitter is called with X and y; for one that needs groups, pass
+        ``list(splitter.split(X, y, groups))``.
     objective : str or None, default="binary:logistic"
         None or "binary:logistic"; the focal loss is the objective.
     **kwargs
@@ -126,6 +149,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
 
     _rare_event_size: ClassVar = {"max_depth": 5, "max_bin": 1024}
 
+    _reporting_callbacks = _xgboost.REPORTING
+
     @with_parameters_of(XGBModel)
     def __init__(
         self,
@@ -172,17 +197,24 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,)
-            Labels of two classes, of any type.
+            Labels of two classes: numbers, booleans, texts or dates. The second in
+            sorted order is the positive class; a warning names it if most rows have
+            it.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights >= 0: how many rows of the population a row stands for.
         base_margin : array-like of shape (n_samples,) or None, default=None
             Raw scores to begin from. One value for all rows becomes part of the
             model. Scores that differ by row do not, as in XGBoost: pass those of the
             rows to ``predict_proba`` too; there is no closing constant then.
-        eval_set : list of pairs (X, y) or None, default=None
-            As in XGBoost, labels of the same kind as ``y`` in each.
-        verbose, sample_weight_eval_set, feature_weights
-            As in XGBoost.
+        eval_set : iterable of pairs (X, y) or None, default=None
+            Rows to measure the metrics on after each round; an empty one is none.
+            Labels equal to those of ``y``, of whichever dtype.
+        verbose : bool or int, default=True
+            Whether to print the metrics, or every how many rounds.
+        sample_weight_eval_set : iterable of array-likes or None, default=None
+            Weights of the rows of each set.
+        feature_weights : array-like of shape (n_features,) or None, default=None
+            Chances of the columns to be drawn; XGBoost 3 wants them in the constructor.
         base_margin_eval_set : list or None, default=None
             Needed with a ``base_margin`` that differs by row, and only then.
         xgb_model : str, Booster, XGBModel or None, default=None
@@ -196,19 +228,23 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         Raises
         ------
         ValueError, TypeError
-            If a parameter or an input cannot be used; the message names it.
+            If a parameter or an input cannot be used; the message names it. A fit that
+            fails or is interrupted leaves the estimator as it was.
         """
         parameters = self.get_params(deep=False)
-        others = getattr(self, "kwargs", {})
-        _xgboost.check_parameters(parameters, others)
+        others = getattr(self, "kwargs", None) or {}
+        _xgboost.check_parameters(parameters, others, self._own_parameters())
+        given_X, X = X, in_memory(X)
+        check_columns(X, "XGBoost", any_arrow=True)
         base_score = parameters["base_score"]
-        start, score_by_row = _xgboost.start_of(
+        eval_sets = eval_pairs(eval_set)
+        raw_start, score_by_row = _xgboost.start_of(
             self.link,
             base_score,
             base_margin,
             base_margin_eval_set,
             xgb_model,
-            bool(eval_set),
+            bool(eval_sets),
         )
         scale = parameters["scale_pos_weight"]
         training = self._prepare(
@@ -216,57 +252,68 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             y,
             sample_weight,
             scale_pos_weight=1.0 if scale is None else scale,
-            start=start,
+            raw_start=raw_start,
+            start_probability=base_score,
+            init_score=score_by_row,
             device=_xgboost.device_of(parameters),
             n_jobs=others.get("nthread", parameters["n_jobs"]),
         )
         if base_margin is not None:
             check_vector(base_margin, "base_margin", np.float64, len(training.y))
-        elif base_score is not None:
-            training.start = _xgboost.raw_of(base_score, training.loss)
-        training.init_score = score_by_row
-        training.labels = training.y
-        eval_pairs, eval_weights = _xgboost.eval_sets(
-            eval_set, sample_weight_eval_set, X, y, sample_weight, training
+        eval_sets, eval_weights = _xgboost.encoded(
+            eval_sets,
+            listed(sample_weight_eval_set),
+            given_X,
+            y,
+            sample_weight,
+            training,
         )
-        check_eval_weights(eval_pairs, eval_weights, "sample_weight_eval_set")
+        check_eval_weights(eval_sets, eval_weights, "sample_weight_eval_set")
         native, evaluation = _xgboost.metrics(training, self.eval_metric)
-        training.native_metrics = native
-        training.evaluation = evaluation
-        training.closing = _xgboost.Closing(training)
-        given = self.objective, self.callbacks, self.eval_metric
-        self.calibrator_ = self._cross_calibrated(
+        callbacks = [*(self.callbacks or ())]
+        check_eval_classes(
+            eval_sets,
+            _xgboost.rank_metrics(native, evaluation),
+            _xgboost.stops_early(parameters, callbacks),
+        )
+        of_columns: dict[str, Any] = {"verbose": verbose}
+        if feature_weights is not None:  # no argument of fit any more after 3.4
+            of_columns["feature_weights"] = feature_weights
+        calibrator = self._cross_calibrated(
             training,
             {"base_margin": base_margin, "xgb_model": xgb_model},
-            eval_set=eval_set,
-            verbose=verbose,
-            sample_weight_eval_set=sample_weight_eval_set,
-            feature_weights=feature_weights,
+            callbacks,
+            eval_set=_xgboost.with_labels(eval_sets, training),
+            sample_weight_eval_set=eval_weights,
+            **of_columns,
         )
-        callbacks = [*(self.callbacks or []), training.closing]
-        name, total = type(self).__name__, self.get_num_boosting_rounds()
-        bars = [_xgboost.Progress(name, total)] if self.progress else []
-        self._training = training
-        try:
-            self.objective = _xgboost.objective(training)
-            self.callbacks, self.eval_metric = [*callbacks, *bars], native or None
+        closing = _xgboost.Closing(training)
+        session = _xgboost.Session(
+            training, native, evaluation, closing, calibrator, xgb_model is not None
+        )
+        rounds = self.get_num_boosting_rounds()
+        make_bar = partial(_xgboost.Progress, total=rounds)
+        with (
+            progress_bar(self, make_bar) as bars,
+            self._lending(
+                session,
+                objective=session.objective,
+                callbacks=[*callbacks, closing, *bars],
+                eval_metric=native or None,
+            ),
+        ):
+            self.__dict__.pop("evals_result_", None)  # that of the fit before
             super().fit(
                 X,
-                training.labels,
+                training.y,
                 sample_weight=training.sample_weight,
                 base_margin=score_by_row,
-                eval_set=eval_pairs,
-                verbose=verbose,
+                eval_set=eval_sets,
                 xgb_model=xgb_model,
                 sample_weight_eval_set=eval_weights,
-                base_margin_eval_set=base_margin_eval_set,
-                feature_weights=feature_weights,
+                base_margin_eval_set=listed(base_margin_eval_set),
+                **of_columns,
             )
-        finally:
-            self.objective, self.callbacks, self.eval_metric = given
-            del self._training
-            for bar in bars:
-                bar.close()
         return self
 
     def _raw_score(self, X: Any, **kwargs: Any) -> Any:
@@ -286,6 +333,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         The arguments are those of :meth:`predict_proba`; with ``output_margin`` the
         result is XGBoost's own, the raw scores.
         """
+        X = _xgboost.readable(X)
         arguments: dict[str, Any] = {
             "validate_features": validate_features,
             "base_margin": base_margin,
@@ -317,6 +365,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         probability : ndarray of shape (n_samples, 2), float32
             Columns in the order of ``classes_``.
         """
+        X = _xgboost.readable(X)
         arguments: dict[str, Any] = {
             "validate_features": validate_features,
             "base_margin": base_margin,
@@ -334,37 +383,104 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         fname : str, path-like or bytearray
             What ``save_model`` of the estimator or of a booster wrote.
         """
-        given = self.objective, self.base_score
-        super().load_model(fname)
+        before = self.__dict__.copy()
+        self.__dict__.pop("_Booster", None)  # the parent would load into it
+        try:
+            super().load_model(fname)
+            restored = _xgboost.restore(self._Booster)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        self.loss_, self.threshold_, self._classes, self.calibrator_ = restored
         # the parent takes what was trained for what is to be trained
-        self.objective, self.base_score = given
-        self.loss_, self.threshold_, self._classes = _xgboost.restore(self._Booster)
-        self.calibrator_ = None
+        self.objective, self.base_score = before["objective"], before["base_score"]
+
+    def save_model(self, fname: Any) -> None:
+        """Save the model to a file of XGBoost, with its labels and calibrator.
+
+        Any reader of XGBoost finds the trees in it, and ``load_model`` of this class
+        the whole classifier. A plain reader knows nothing of the calibrator.
+
+        Parameters
+        ----------
+        fname : str or path-like
+            Name of the file; the extension picks the format, ``.json`` or ``.ubj``.
+
+        Raises
+        ------
+        ValueError
+            If the calibrator is an estimator of another library, which the file could
+            not hold.
+        """
+        check_is_fitted(self, "loss_")
+        if not _xgboost.holds(self.get_booster(), self.calibrator_):
+            msg = (
+                "a file of XGBoost cannot hold the calibrator "
+                f"{type(self.calibrator_).__name__}; save the estimator with joblib or "
+                "pickle, or the trees alone with get_booster().save_model(...)"
+            )
+            raise ValueError(msg)
+        super().save_model(fname)
+
+    def _keep(self, calibrator: Any) -> None:
+        self.calibrator_ = calibrator
+        _xgboost.keep_calibrator(self.get_booster(), calibrator)
 
     @property
     def classes_(self) -> NDArray[Any]:
         """Labels, the second being the positive class."""
-        if "_training" in self.__dict__:  # the parent's fit knows no others
+        if "_session" in self.__dict__:  # the parent's fit knows no others
             return np.arange(2)
         return self._classes
+
+    def _give_callbacks(self, model: Any, callbacks: list[Any]) -> dict[str, Any]:
+        model.set_params(callbacks=callbacks or None)
+        return {}
+
+    @classmethod
+    def _library_parameters(cls) -> set[str]:
+        return {*signature(XGBModel.__init__).parameters}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters of the estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to list the parameters of a calibrator that is an estimator too.
+
+        Returns
+        -------
+        parameters : dict
+            Values by name.
+        """
+        parameters: dict[str, Any] = super().get_params(deep)
+        # what the user set, also while other values are lent to the parent's fit
+        return {**parameters, **self.__dict__.get("_given", {})}
 
     def get_xgb_params(self) -> dict[str, Any]:
         """Return what goes to XGBoost."""
         parameters: dict[str, Any] = super().get_xgb_params()
         loss: FocalLoss | None = getattr(self, "loss_", None)
-        return _xgboost.booster_parameters(parameters, loss)
+        return _xgboost.booster_parameters(parameters, self._own_parameters(), loss)
 
     def _configure_fit(self, *args: Any) -> tuple[Any, ...]:
         """Return model, metric, parameters and more, by version, for a fit."""
         model, _, parameters, *rest = super()._configure_fit(*args)
-        training = self._training
-        parameters = _xgboost.training_parameters(parameters, training, model)
-        return (model, training.evaluation, parameters, *rest)
+        session = self._session
+        parameters = _xgboost.training_parameters(parameters, session, model)
+        return (model, session.evaluation, parameters, *rest)
 
     def _create_dmatrix(self, ref: DMatrix | None, **kwargs: Any) -> DMatrix:
-        matrix = super()._create_dmatrix(ref, **kwargs)
-        if ref is None:  # the training rows
-            self._training.closing.matrix = matrix
+        session = self._session
+        if session.continues:
+            # the bins of these rows are not those of the trees that are there
+            matrix = DMatrix(**kwargs, nthread=self.n_jobs)
+        else:
+            matrix = super()._create_dmatrix(ref, **kwargs)
+        if session.closing.matrix is None:  # the training rows come first
+            session.closing.matrix = matrix
             _xgboost.without_copies(matrix)
         return matrix
 
@@ -377,10 +493,10 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
 
     @_Booster.setter
     def _Booster(self, booster: Booster) -> None:
-        training: Training | None = self.__dict__.get("_training")
-        if training is not None:
-            booster = _xgboost.complete(booster, training)
-            self.loss_ = training.loss
-            self.threshold_ = training.threshold
-            self._classes = training.classes
+        session: _xgboost.Session | None = self.__dict__.get("_session")
+        if session is not None:
+            booster = _xgboost.complete(booster, session)
+            self._classes = session.training.classes
+            self._complete(session.training, session.calibrator)
+            warn_without_split(_xgboost.has_split(booster))
         self.__dict__["_Booster"] = booster

@@ -11,6 +11,8 @@ import pytest
 import xgboost as xgb
 from libraries import BOTH_LINKS, make_rows
 from scipy.special import expit, logit
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import (
     average_precision_score,
     brier_score_loss,
@@ -25,9 +27,12 @@ from focal_gbm import (
     FocalMetric,
     FocalObjective,
     FocalXGBClassifier,
+    LogOddsCalibrator,
+    PriorShift,
     _calls,
 )
 from focal_gbm._calls import rows_of
+from focal_gbm.calibration import METHODS
 
 SMALL = {"n_estimators": 30, "learning_rate": 0.1, "random_state": 0, "n_jobs": 2}
 X_BAD, Y_BAD = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
@@ -104,6 +109,158 @@ def test_saved_and_loaded(link, data, tmp_path):
     assert twin.base_score is None
     twin.set_params(**SMALL, scale_pos_weight=4.0, link=link).fit(X, words)
     np.testing.assert_array_equal(twin.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "calibration", [*METHODS, PriorShift(kept_negatives=0.5, rates=(0.1, 0.2))], ids=str
+)
+@pytest.mark.parametrize("extension", ["json", "ubj"])
+def test_the_calibrator_is_saved(calibration, extension, data, tmp_path):
+    """Without it probabilities move by up to a half, and nothing says so."""
+    X, y = data
+    path = tmp_path / f"model.{extension}"
+    small = {**SMALL, "n_jobs": 1, "learning_rate": 0.5}
+    model = FocalXGBClassifier(calibration=calibration, calibration_cv=2, **small)
+    for way in ("by folds", "on later rows"):
+        if way == "by folds":
+            model.fit(X, y)
+        elif not isinstance(calibration, PriorShift):
+            model.calibrate(X[:1000], y[:1000])
+        model.save_model(path)
+        twin = FocalXGBClassifier()
+        twin.load_model(path)
+        np.testing.assert_allclose(
+            twin.decision_function(X), model.decision_function(X), rtol=1e-12
+        )
+        assert type(twin.calibrator_) is type(model.calibrator_)
+        if isinstance(model.calibrator_, LogOddsCalibrator):
+            assert twin.calibrator_.method_ == model.calibrator_.method_
+            np.testing.assert_array_equal(
+                twin.calibrator_.coef_, model.calibrator_.coef_
+            )
+    raw = model.predict(X, output_margin=True)
+    plain = xgb.Booster(model_file=path).predict(xgb.DMatrix(X), output_margin=True)
+    np.testing.assert_array_equal(plain, raw)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        np.array(["2024-01-01", "2024-02-01"], "datetime64[D]"),
+        np.array(["2024-01-01T10", "2024-02-01T11"], "datetime64[ns]"),
+        np.array([1, 5], "timedelta64[s]"),
+        np.array([False, True]),
+        np.array([0.0, 1.0]),
+        np.array([2**60, 2**60 + 1]),
+        np.array(['a "b"', "ü \\ n"]),
+    ],
+    ids=lambda classes: str(classes.dtype),
+)
+def test_labels_are_saved(classes, data, tmp_path):
+    X, y = data
+    small = {**SMALL, "n_estimators": 3, "n_jobs": 1}
+    model = FocalXGBClassifier(**small).fit(X, classes[y])
+    model.save_model(tmp_path / "model.ubj")
+    twin = FocalXGBClassifier()
+    twin.load_model(tmp_path / "model.ubj")
+    assert twin.classes_.dtype.kind == model.classes_.dtype.kind
+    np.testing.assert_array_equal(twin.classes_, model.classes_)
+    np.testing.assert_array_equal(twin.predict(X), model.predict(X))
+
+
+def test_what_a_file_cannot_hold_is_refused(data, tmp_path):
+    X, y = data
+
+    class Halved(BaseEstimator):
+        def fit(self, log_odds, y):
+            self.rate_ = y.mean()
+            return self
+
+        def predict(self, log_odds):
+            return log_odds / 2
+
+    small = {**SMALL, "n_estimators": 3, "n_jobs": 1}
+    path = tmp_path / "model.json"
+    model = FocalXGBClassifier(calibration=Halved(), calibration_cv=2, **small)
+    model.fit(X, y)
+    with pytest.raises(ValueError, match="cannot hold the calibrator Halved; save"):
+        model.save_model(path)
+    assert not path.exists()
+    model.get_booster().save_model(path)
+    twin = FocalXGBClassifier()
+    twin.load_model(path)
+    assert twin.calibrator_ is None
+    with pytest.raises(NotFittedError):
+        FocalXGBClassifier().save_model(path)
+
+
+def test_a_file_without_its_labels_says_so(data, tmp_path):
+    """Files of version 0.1 hold no dates."""
+    X, y = data
+    model = FocalXGBClassifier(**SMALL).fit(X, np.where(y == 1, "b", "a"))
+    booster = model.get_booster()
+    kept = json.loads(booster.attr("focal_gbm"))
+    kept = {name: kept[name] for name in ("gamma", "alpha", "link", "threshold")}
+    booster.set_attr(focal_gbm=json.dumps({**kept, "classes": None}))
+    booster.save_model(tmp_path / "model.json")
+    twin = FocalXGBClassifier()
+    with pytest.warns(UserWarning, match="classes_ are 0 and 1"):
+        twin.load_model(tmp_path / "model.json")
+    np.testing.assert_array_equal(twin.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "hint"),
+    [
+        ({"gamma": 2.0}, "gamma is XGBoost's own, the least gain of a split"),
+        ({"alpha": 0.25}, "alpha is XGBoost's own, the L1 penalty"),
+    ],
+)
+def test_namesakes_of_the_focal_parameters_are_told(kwargs, hint, data):
+    X, y = data
+    small = {**SMALL, "n_estimators": 2}
+    with pytest.warns(UserWarning, match=hint):
+        FocalXGBClassifier(**kwargs, **small).fit(X, y)
+    ours = {"focal_gamma": 1.0, "focal_alpha": 0.5}
+    for known in ({**kwargs, **ours}, {"reg_alpha": 0.25, "min_split_loss": 2.0}):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            FocalXGBClassifier(**known, **small).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("is_unbalance", "set scale_pos_weight to negatives / positives"),
+        ("class_weight", "set scale_pos_weight"),
+        ("num_leaves", "did you mean max_leaves"),
+        ("early_stopping_round", "did you mean early_stopping_rounds"),
+        ("focal_gama", "did you mean focal_gamma"),
+    ],
+)
+def test_parameters_of_other_libraries_get_a_hint(name, hint, data):
+    X, y = data
+    with pytest.raises(ValueError, match=f"no use for parameter '{name}'.*{hint}"):
+        FocalXGBClassifier(**{name: 3}).fit(X, y)
+
+
+def test_weights_of_features_are_passed_when_given(data, monkeypatch):
+    """The main branch of XGBoost has taken the argument out of fit."""
+    X, y = data
+    seen = []
+    parent = xgb.XGBClassifier.fit
+
+    def watched(self, *args, **kwargs):
+        seen.append("feature_weights" in kwargs)
+        return parent(self, *args, **kwargs)
+
+    monkeypatch.setattr(xgb.XGBClassifier, "fit", watched)
+    small = {**SMALL, "n_estimators": 2, "colsample_bynode": 0.5}
+    FocalXGBClassifier(**small).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        FocalXGBClassifier(**small).fit(X, y, feature_weights=np.ones(X.shape[1]))
+    assert seen == [False, True]
 
 
 def test_loads_what_xgboost_trained(data, tmp_path):

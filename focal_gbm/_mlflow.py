@@ -1,0 +1,51 @@
+"""MLflow's autologging around a fit, where the user has loaded MLflow."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# What a fitted FocalLGBMClassifier holds of this library: names, numbers and arrays.
+_OWN_TYPES = {
+    "focal_gbm.calibration.LogOddsCalibrator",
+    "focal_gbm.calibration.PriorShift",
+    "focal_gbm.calibration._Parametric",
+    "focal_gbm.calibration._Scale",
+    "focal_gbm.calibration._Steps",
+    "focal_gbm.calibration._unmoved",
+    "focal_gbm.lightgbm.FocalLGBMClassifier",
+    "focal_gbm.loss.FocalLoss",
+}
+
+
+@contextmanager
+def autologging_paused() -> Iterator[None]:
+    """Keep MLflow from logging the models of folds, which nobody asked for."""
+    tools = sys.modules.get("mlflow.utils.autologging_utils")
+    pause = getattr(tools, "disable_autologging", None)
+    if pause is None or getattr(tools, "_AUTOLOGGING_GLOBALLY_DISABLED", False):
+        yield
+        return
+    with pause():
+        yield
+
+
+@contextmanager
+def types_trusted() -> Iterator[None]:
+    """Let MLflow's autologging for LightGBM store this library's estimator.
+
+    It stores models by skops, which refuses types that are not on a list, and no
+    argument of ``autolog`` adds to the list of MLflow 3.
+    """
+    module = sys.modules.get("mlflow.lightgbm")
+    trusted = getattr(module, "_LIGHTGBM_SKLEARN_SKOPS_TRUSTED_TYPES", None)
+    if not isinstance(trusted, set):
+        yield
+        return
+    added = _OWN_TYPES - trusted
+    trusted |= added
+    try:
+        yield
+    finally:
+        trusted -= added

@@ -1,0 +1,270 @@
+"""Evaluation sets from any iterable, what early stopping hears on them, and sets on
+which it can hear nothing."""
+
+from __future__ import annotations
+
+import warnings
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+from libraries import BOTH, BOTH_LINKS, LIGHTGBM, make_rows
+from scipy.special import expit
+from sklearn.metrics import log_loss
+from xgboost.callback import EarlyStopping
+
+from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier, PriorShift
+
+IGNORE = pytest.mark.filterwarnings("ignore:The argument 'eval_set'")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_rows(3000, 4, seed=51)
+
+
+def small(library, **kwargs):
+    return library.model(n_estimators=80, learning_rate=0.3, n_jobs=1, **kwargs)
+
+
+def silent(library):
+    return {} if library is LIGHTGBM else {"verbose": False}
+
+
+def stopping(library, rounds=5):
+    name = "early_stopping_round" + ("" if library is LIGHTGBM else "s")
+    return {name: rounds}
+
+
+SHAPES = {
+    "list": lambda pairs: list(pairs),
+    "tuple of pairs": lambda pairs: tuple(pairs),
+    "lists as pairs": lambda pairs: [list(pair) for pair in pairs],
+    "iterator": lambda pairs: iter(pairs),
+    "generator": lambda pairs: (pair for pair in pairs),
+    "zip": lambda pairs: zip(*zip(*pairs, strict=True), strict=True),
+    "dictionary's values": lambda pairs: dict(enumerate(pairs)).values(),
+}
+
+
+@IGNORE
+@BOTH
+@pytest.mark.parametrize("calibration", [None, "intercept"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_any_iterable_of_pairs_is_heard(library, shape, calibration, data):
+    X, y = data
+    pairs = [(X[2000:2500], y[2000:2500]), (X[2500:], y[2500:])]
+    results = []
+    for eval_set in (pairs, SHAPES[shape](pairs)):
+        model = small(
+            library, **stopping(library), calibration=calibration, calibration_cv=2
+        )
+        weights = [np.full(500, 2.0), np.full(500, 3.0)]
+        name = "eval_sample_weight" if library is LIGHTGBM else "sample_weight_eval_set"
+        named = {name: weights if eval_set is pairs else iter(weights)}
+        model.fit(X[:2000], y[:2000], eval_set=eval_set, **named, **silent(library))
+        results.append((model.evals_result_, model.predict_proba(X).tolist()))
+    assert results[0] == results[1]
+    assert len(results[0][0]) == 2
+
+
+@IGNORE
+@BOTH
+@pytest.mark.parametrize("empty", [[], (), iter(()), {}.values()], ids=str)
+def test_an_empty_set_of_sets_is_none(library, empty, data):
+    X, y = data
+    plain = small(library).fit(X, y)
+    model = small(library).fit(X, y, eval_set=empty)
+    np.testing.assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+    assert not getattr(model, "evals_result_", {})
+
+
+def test_empty_tuples_are_none(data):
+    X, y = data
+    model = small(LIGHTGBM).fit(X, y, eval_X=(), eval_y=())
+    assert model.evals_result_ == {}
+
+
+def test_names_and_columns_of_any_iterable(data):
+    X, y = data
+    models = [
+        FocalLGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1).fit(
+            X.round(),
+            y,
+            eval_X=(X[:500],),
+            eval_y=(y[:500],),
+            eval_names=make(["later"]),
+            eval_metric=make(["auc", "binary_logloss"]),
+            feature_name=make(["a", "b", "c", "d"]),
+            categorical_feature=make(["a"]),
+            callbacks=make([lgb.log_evaluation(0)]),
+        )
+        for make in (list, tuple, iter, lambda values: (v for v in values))
+    ]
+    for model in models:
+        assert list(model.evals_result_) == ["later"]
+        assert model.feature_name_ == ["a", "b", "c", "d"]
+        np.testing.assert_array_equal(
+            model.predict_proba(X), models[0].predict_proba(X)
+        )
+
+
+def test_metrics_and_callbacks_of_any_iterable(data):
+    X, y = data
+    models = [
+        FocalXGBClassifier(
+            n_estimators=60,
+            n_jobs=1,
+            eval_metric=make(["auc", "logloss"]),
+            callbacks=make([EarlyStopping(3)]),
+        ).fit(X, y, eval_set=[(X[:500], y[:500])], verbose=False)
+        for make in (list, tuple)
+    ]
+    assert models[0].evals_result_ == models[1].evals_result_
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "bad", [3, [3], [(1, 2, 3)], "ab", [np.zeros((4, 2))]], ids=str
+)
+def test_what_is_no_pair_is_refused(library, bad, data):
+    X, y = data
+    with pytest.raises((TypeError, ValueError), match="must be a list of pairs"):
+        library.model().fit(X, y, eval_set=bad)
+
+
+RANKS = ["recall_at_fpr", "precision_at_alert_rate", "auc"]
+
+
+def with_metric(library, metric, **kwargs):
+    name = "metric" if library is LIGHTGBM else "eval_metric"
+    return small(library, **{name: metric}, **kwargs)
+
+
+@IGNORE
+@BOTH
+@pytest.mark.parametrize("metric", RANKS)
+@pytest.mark.parametrize(("label", "missing"), [(0, "positive"), (1, "negative")])
+def test_stopping_on_a_set_of_one_class_is_refused(
+    library, metric, label, missing, data
+):
+    """Recall on the newest days, where no fraud is known yet, is never better than in
+    the first round: one tree would be kept, unsaid."""
+    X, y = data
+    later = X[:400], np.full(400, label)
+    message = f"evaluation set 1 holds no {missing} row.*keep the first tree"
+    model = with_metric(library, metric, **stopping(library))
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y, eval_set=[(X, y), later], **silent(library))
+    callbacks = (
+        [lgb.early_stopping(5, verbose=False)]
+        if library is LIGHTGBM
+        else [EarlyStopping(5)]
+    )
+    if library is LIGHTGBM:
+        model, given = with_metric(library, metric), {"callbacks": callbacks}
+    else:
+        model, given = with_metric(library, metric, callbacks=callbacks), {}
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y, eval_set=[(X, y), later], **given, **silent(library))
+
+
+@IGNORE
+@BOTH
+@pytest.mark.parametrize("metric", RANKS[:2])
+def test_measuring_on_a_set_of_one_class_is_told(library, metric, data):
+    X, y = data
+    with pytest.warns(UserWarning, match="set 0 holds no positive row"):
+        with_metric(library, metric).set_params(n_estimators=3).fit(
+            X, y, eval_set=[(X[:400], np.zeros(400))], **silent(library)
+        )
+
+
+@IGNORE
+@BOTH
+def test_log_loss_of_one_class_is_defined(library, data):
+    X, y = data
+    model = small(library, **stopping(library, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "The argument 'eval_set'")
+        model.fit(X, y, eval_set=[(X[:400], np.zeros(400))], **silent(library))
+    assert library.n_rounds(model) > 1
+
+
+@IGNORE
+@BOTH
+def test_a_metric_of_the_users_that_is_undefined_is_told(library, data):
+    X, y = data
+
+    def undefined(y_true, y_pred):
+        value = float("nan")
+        return ("undefined", value, True) if library is LIGHTGBM else value
+
+    if library is LIGHTGBM:
+        model, given = small(library), {"eval_metric": undefined}
+    else:
+        model, given = small(library, eval_metric=undefined), {}
+    model.set_params(n_estimators=2)
+    with pytest.warns(UserWarning, match="undefined is NaN"):
+        model.fit(X, y, eval_set=[(X[:400], y[:400])], **given, **silent(library))
+
+
+@IGNORE
+@BOTH
+@BOTH_LINKS
+def test_early_stopping_hears_the_shifted_log_loss(library, link):
+    """Negatives are thinned for training, and the validation set has the true rate."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(12_000, 4))
+    y = (rng.random(12_000) < expit(2 * X[:, 0] + X[:, 1] - 6)).astype(int)
+    fit = np.arange(12_000) < 8000
+    kept = fit & ((y == 1) | (rng.random(12_000) < 0.05))
+    share = (kept & (y == 0)).sum() / (fit & (y == 0)).sum()
+    shift = PriorShift(kept_negatives=float(share))
+    later = X[~fit], y[~fit]
+
+    heard = []
+
+    def of_users(y_true, y_pred):
+        heard.append(log_loss(y_true, np.asarray(y_pred, float)))
+        return ("mine", heard[-1], False) if library is LIGHTGBM else heard[-1]
+
+    kwargs, given = {}, {}
+    if library is LIGHTGBM:
+        given = {"eval_metric": of_users}
+    else:
+        kwargs = {"eval_metric": ["logloss", of_users]}
+    model = small(library, calibration=shift, link=link, **stopping(library), **kwargs)
+    model.fit(X[kept], y[kept], eval_set=[later], **given, **silent(library))
+    (results,) = model.evals_result_.values()
+    name = "binary_logloss" if library is LIGHTGBM else "logloss"
+    np.testing.assert_allclose(results[name], heard[: len(results[name])], rtol=1e-4)
+    said = log_loss(later[1], model.predict_proba(later[0]).astype(float))
+    assert min(results[name]) == pytest.approx(said, rel=0.1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        unshifted = small(library, link=link, **stopping(library))
+        unshifted.fit(X[kept], y[kept], eval_set=[later], **silent(library))
+    assert min(next(iter(unshifted.evals_result_.values()))[name]) > 1.5 * said
+
+
+def test_metrics_of_xgboost_that_a_prior_shift_would_spoil(data):
+    X, y = data
+    shift = PriorShift(kept_negatives=0.5)
+    for metric in ("rmse", "error@0.2"):
+        with pytest.raises(ValueError, match=f"metric '{metric}' would be computed"):
+            FocalXGBClassifier(calibration=shift, eval_metric=metric).fit(X, y)
+    ranks = ["auc", "aucpr", "error", "logloss"]
+    FocalXGBClassifier(calibration=shift, eval_metric=ranks, n_estimators=2).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("metric", "hint"), [("loglos", "logloss"), ("AUC", "auc"), ("recall", "")]
+)
+def test_a_mistyped_metric_is_named(metric, hint, data):
+    """XGBoost ends in a stack of C++ functions."""
+    X, y = data
+    with pytest.raises(ValueError, match=f"no metric '{metric}'.*{hint}") as caught:
+        FocalXGBClassifier(eval_metric=metric).fit(X, y)
+    assert "Stack trace" not in str(caught.value)

@@ -1,0 +1,323 @@
+"""What a fit leaves behind: all of a model or nothing, for copies too, and no data."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import subprocess
+import sys
+import warnings
+import weakref
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+from libraries import BOTH, LIGHTGBM, XGBOOST, make_rows
+from lightgbm import LGBMModel
+from xgboost import XGBClassifier
+from xgboost.callback import TrainingCallback
+
+from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+
+STOP = 3
+
+
+class Interruption:
+    """A callback of either library that ends a fit when it is armed."""
+
+    armed = False
+
+    @classmethod
+    def strike(cls, iteration):
+        if cls.armed and iteration == STOP:
+            raise KeyboardInterrupt
+
+
+def interrupt(env):
+    Interruption.strike(env.iteration)
+
+
+class Interrupt(TrainingCallback):
+    def after_iteration(self, _model, epoch, _evals_log):
+        Interruption.strike(epoch)
+        return False
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_rows(2000, 4, seed=21)
+
+
+def with_interruption(library, **kwargs):
+    """Return a model and the arguments of fit, for a fit that can be interrupted."""
+    if library is LIGHTGBM:
+        return library.model(n_jobs=1, **kwargs), {"callbacks": [interrupt]}
+    return library.model(n_jobs=1, callbacks=[Interrupt()], **kwargs), {}
+
+
+def state_of(model):
+    return {k: v for k, v in vars(model).items() if k != "callbacks"}
+
+
+@BOTH
+@pytest.mark.parametrize("calibration", [None, "platt"])
+@pytest.mark.parametrize("is_fitted", [False, True])
+def test_an_interrupted_fit_changes_nothing(library, calibration, is_fitted, data):
+    """The old trees under a new calibrator, or new names over old trees, would score
+    on in silence."""
+    X, y = data
+    model, arguments = with_interruption(
+        library, calibration=calibration, calibration_cv=2
+    )
+    if is_fitted:
+        Interruption.armed = False
+        model.fit(X, y, **arguments)
+        expected = model.predict_proba(X)
+    before = dict(vars(model))
+    Interruption.armed = True
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X[:, :3], np.where(y == 1, "a", "b"), **arguments)
+    finally:
+        Interruption.armed = False
+    assert vars(model).keys() == before.keys()
+    for name, value in before.items():
+        assert vars(model)[name] is value, name
+    if is_fitted:
+        np.testing.assert_array_equal(model.predict_proba(X), expected)
+        assert model.n_features_in_ == 4
+    model.fit(X, y, **arguments)
+    assert model.classes_.tolist() == [0, 1]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"calibration": "magic"},
+        {"focal_gamma": -1.0},
+        {"n_estimators": 0},
+        {"calibration_cv": iter(())},
+    ],
+    ids=str,
+)
+def test_a_refused_fit_changes_nothing(library, change, data):
+    X, y = data
+    model = library.model(
+        n_jobs=1, calibration="platt", calibration_cv=2, n_estimators=5
+    )
+    expected = model.fit(X, y).predict_proba(X)
+    model.set_params(**change)
+    before = dict(vars(model))
+    with pytest.raises((ValueError, TypeError)):
+        model.fit(X, 1 - y)
+    assert vars(model) == before
+    np.testing.assert_array_equal(model.predict_proba(X), expected)
+
+
+@BOTH
+def test_a_calibration_that_fails_keeps_the_calibrator(library, data):
+    X, y = data
+    model = library.model(n_jobs=1, n_estimators=5).fit(X, y).calibrate(X, y)
+    calibrator = model.calibrator_
+    with pytest.raises(ValueError, match="both classes"):
+        model.calibrate(X[:9], np.zeros(9, int))
+    assert model.calibrator_ is calibrator
+
+
+def test_a_file_that_cannot_be_loaded_changes_nothing(data, tmp_path):
+    """XGBoost loads into the booster that is there."""
+    X, y = data
+    model = FocalXGBClassifier(n_estimators=5).fit(X, y)
+    expected = model.predict_proba(X)
+    other = XGBClassifier(n_estimators=2, objective="reg:squarederror")
+    path = tmp_path / "other.json"
+    other.fit(X, y).save_model(path)
+    for bad in (path, tmp_path / "missing.json"):
+        with pytest.raises(Exception, match=r"binary:logistic|missing"):
+            model.load_model(bad)
+        np.testing.assert_array_equal(model.predict_proba(X), expected)
+        assert model.objective == "binary:logistic"
+
+
+@BOTH
+@pytest.mark.parametrize("calibration", [None, "platt"])
+def test_a_copy_inside_the_parents_fit_is_the_model(library, calibration, monkeypatch):
+    """Tools that log models pickle them when the parent's fit returns."""
+    X, y = make_rows(20_000, 4, seed=3)
+    seen = {}
+    parent = LGBMModel if library is LIGHTGBM else XGBClassifier
+    original = parent.fit
+
+    def watching(self, *args, **kwargs):
+        result = original(self, *args, **kwargs)
+        seen["bytes"], seen["parameters"] = pickle.dumps(self), self.get_params()
+        return result
+
+    monkeypatch.setattr(parent, "fit", watching)
+    model = library.model(
+        n_estimators=5, calibration=calibration, calibration_cv=3, n_jobs=1
+    )
+    weight = np.ones(len(y))
+    model.fit(X, y, sample_weight=weight)
+    twin = pickle.loads(seen["bytes"])
+    np.testing.assert_array_equal(twin.predict_proba(X), model.predict_proba(X))
+    np.testing.assert_array_equal(twin.predict(X), model.predict(X))
+    # not the data: 20,000 rows are 800 kB
+    assert len(seen["bytes"]) < 1.2 * len(pickle.dumps(model))
+    for name in ("objective", "callbacks", "eval_metric", "focal_gamma"):
+        assert seen["parameters"].get(name) == model.get_params().get(name)
+
+
+class Kept(np.ndarray):
+    """An array that can be watched, and that counts its deep copies."""
+
+    copies = 0
+
+    def __deepcopy__(self, memo):
+        Kept.copies += 1
+        return np.array(self)
+
+
+def brier(y_true, y_pred):
+    value = float(np.mean((y_true - y_pred) ** 2))
+    return ("brier", value, False)
+
+
+def brier_value(y_true, y_pred):
+    return float(np.mean((y_true - y_pred) ** 2))
+
+
+@BOTH
+@pytest.mark.parametrize("calibration", [None, "platt"])
+@pytest.mark.parametrize("link", ["posterior", "logit"])
+def test_a_fit_holds_and_copies_no_data(library, calibration, link, data):
+    """A cycle holds data until the collector runs, which may be too late; LightGBM
+    deep-copies the metrics of a fit."""
+    X, y = data[0].view(Kept), data[1].view(Kept)
+    kwargs, arguments = {}, {}
+    if library is LIGHTGBM:
+        arguments = {"eval_metric": brier, "eval_X": X[:500], "eval_y": y[:500]}
+    else:
+        kwargs = {"eval_metric": brier_value}
+        arguments = {"eval_set": [(X[:500], y[:500])], "verbose": False}
+    model = library.model(
+        n_estimators=5,
+        n_jobs=1,
+        calibration=calibration,
+        calibration_cv=2,
+        link=link,
+        **kwargs,
+    )
+    references = [weakref.ref(X), weakref.ref(y)]
+    gc.collect()
+    gc.disable()
+    try:
+        Kept.copies = 0
+        model.fit(X, y, **arguments)
+        assert Kept.copies == 0
+        del X, y, arguments
+        assert [reference() for reference in references] == [None, None]
+    finally:
+        gc.enable()
+
+
+@BOTH
+def test_results_of_the_fit_before_are_gone(library, data):
+    X, y = data
+    model = library.model(n_jobs=1, n_estimators=60, learning_rate=0.3)
+    library.fit_stopping(model, 3, (X[:1500], y[:1500]), (X[1500:], y[1500:]))
+    assert model.evals_result_
+    name = "early_stopping_round" + ("s" if library is XGBOOST else "")
+    model.set_params(**{name: None}).fit(X, y)
+    assert not getattr(model, "evals_result_", {})
+
+
+def test_refits_from_fresh_labels(data):
+    """The booster in memory, its pickle and its text are one model, and the first tree
+    says the shrinkage that LightGBM's own bias has."""
+    X, y = data
+    model = FocalLGBMClassifier(n_estimators=15, verbose=-1).fit(X[:1000], y[:1000])
+    text = model.booster_.model_to_string()
+    boosters = (
+        lgb.Booster(model_str=text),
+        model.booster_,
+        pickle.loads(pickle.dumps(model)).booster_,
+    )
+    refitted = [
+        booster.refit(X[1000:], y[1000:], decay_rate=0.5).predict(X)
+        for booster in boosters
+    ]
+    np.testing.assert_array_equal(refitted[0], refitted[1])
+    np.testing.assert_array_equal(refitted[0], refitted[2])
+    assert model.booster_.model_to_string() == text
+
+
+def test_the_first_tree_is_shifted_as_by_lightgbm(data):
+    """At gamma 0 from the base rate both train alike: inner nodes, leaves and
+    shrinkage of the first tree are the same."""
+    X, y = data
+    ours = FocalLGBMClassifier(
+        n_estimators=3, focal_gamma=0.0, verbose=-1, **LIGHTGBM.as_built_in
+    ).fit(X, y)
+    theirs = LIGHTGBM.parent(n_estimators=3, verbose=-1).fit(X, y)
+    fields = []
+    for model in (ours, theirs):
+        first = model.booster_.model_to_string().split("\n\n")[1].split("\n")
+        fields.append(dict(line.split("=", 1) for line in first))
+    assert fields[0]["shrinkage"] == fields[1]["shrinkage"] == "1"
+    shifts = [
+        np.subtract(*(np.array(field[key].split(), dtype=float) for field in fields))
+        for key in ("leaf_value", "internal_value")
+    ]
+    # the closing constant, which the parent does not have
+    np.testing.assert_allclose(np.concatenate(shifts), shifts[0][0], atol=1e-4)
+
+
+MLFLOW = """
+import sys, numpy as np, mlflow
+from mlflow import {flavor} as flavor
+rows = np.load(sys.argv[1])
+X, y, p = rows["X"], rows["y"], rows["p"]
+model = flavor.load_model(sys.argv[2])
+assert type(model).__name__ == {name!r}, type(model)
+np.testing.assert_allclose(model.predict_proba(X), p, atol=1e-12)
+"""
+
+
+@BOTH
+def test_mlflow_logs_a_model_that_says_the_same(library, data, tmp_path, monkeypatch):
+    """Its autologging stores the model by skops or by XGBoost's own format."""
+    mlflow = pytest.importorskip("mlflow", reason="MLflow is not installed")
+    pytest.importorskip("skops", reason="skops, by which MLflow stores, is missing")
+    X, y = data
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    # half a minute, to find out by processes what the model imports
+    monkeypatch.setattr(mlflow.models, "infer_pip_requirements", lambda *_, **__: [])
+    flavor = getattr(mlflow, library.name)
+    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
+    trusted = getattr(flavor, "_LIGHTGBM_SKLEARN_SKOPS_TRUSTED_TYPES", None)
+    before = None if trusted is None else set(trusted)
+    flavor.autolog(silent=True)
+    try:
+        with mlflow.start_run() as run, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = library.model(
+                n_jobs=1, n_estimators=5, calibration="platt", calibration_cv=2
+            )
+            model.fit(X, y)
+    finally:
+        flavor.autolog(disable=True)
+        mlflow.set_tracking_uri(None)
+    assert trusted is None or set(trusted) == before
+    models = mlflow.search_logged_models  # the folds' are not logged
+    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
+    assert len(models(output_format="list")) == 1
+    uri = f"runs:/{run.info.run_id}/model"
+    path = mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path / "model"))
+    np.savez(tmp_path / "rows.npz", X=X, y=y, p=model.predict_proba(X))
+    code = MLFLOW.format(flavor=library.name, name=library.estimator.__name__)
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "rows.npz"), path], check=True
+    )
