@@ -67,11 +67,6 @@ SWITCHES: dict[str, dict[str, dict[str, Any]]] = {
         "goss 0.05 + 0.05": _goss(0.05, 0.05),
         "quantised, 4 bins": {**_QUANTISED, "num_grad_quant_bins": 4},
         "quantised, 16 bins": {**_QUANTISED, "num_grad_quant_bins": 16},
-        "goss 0.1 + 0.1, quantised, 16 bins": {
-            **_goss(0.1, 0.1),
-            **_QUANTISED,
-            "num_grad_quant_bins": 16,
-        },
         "random 0.3 of rows": {"subsample": 0.3, "subsample_freq": 1},
         "random 0.5 of columns": {"colsample_bytree": 0.5},
     },

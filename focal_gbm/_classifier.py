@@ -44,7 +44,12 @@ from focal_gbm._labels import (
     warn_of_rows,
 )
 from focal_gbm._mlflow import autologging_paused
-from focal_gbm._omega import LARGEST_GAMMA, MAX_GAMMA
+from focal_gbm._omega import (
+    LARGEST_GAMMA,
+    LARGEST_WEIGHT,
+    MAX_GAMMA,
+    SMALLEST_WEIGHT,
+)
 from focal_gbm._training import Training, copies_of
 from focal_gbm.calibration import METHODS, LogOddsCalibrator, PriorShift
 from focal_gbm.loss import LINKS, FocalLoss, base_log_odds
@@ -449,7 +454,9 @@ class FocalClassifierMixin:
         gamma = check_gamma(self.focal_gamma, "focal_gamma")
         largest = MAX_GAMMA if link == "posterior" else LARGEST_GAMMA
         if gamma > largest:
-            msg = f"focal_gamma must be at most {largest} with link={link!r}, got {gamma}"
+            msg = (
+                f"focal_gamma must be at most {largest} with link={link!r}, got {gamma}"
+            )
             if link == "posterior":
                 msg += f"; link='logit' takes up to {LARGEST_GAMMA}"
             raise ValueError(msg)
@@ -473,6 +480,14 @@ class FocalClassifierMixin:
         threshold = weight_0 / (weight_0 + weight_1)
         if alpha is not None:
             weight_0, weight_1 = weight_0 * (1.0 - alpha), weight_1 * alpha
+        for value, label in zip((weight_0, weight_1), classes.tolist(), strict=True):
+            if not SMALLEST_WEIGHT <= value <= LARGEST_WEIGHT:
+                msg = (
+                    f"class_weight, scale_pos_weight and focal_alpha give class "
+                    f"{label!r} the weight {value:.3g}; it has to lie in "
+                    f"[{SMALLEST_WEIGHT:g}, {LARGEST_WEIGHT:g}]"
+                )
+                raise ValueError(msg)
         total = weight_0 + weight_1
         # alpha=None is alpha=1/2 without its factor 1/2
         are_equal = weight_0 == weight_1

@@ -22,7 +22,7 @@ _ROUNDS = 40
 # fit to a constant.
 _NEXT_TO_LOG_LOSS = 1e-6
 # Within them float32 neither overflows nor loses a class.
-_SMALLEST, _LARGEST = 1e-20, 1e20
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-20, 1e20
 CLASSIC_FORMS: Any = {"expected": Expected, "exact": Exact, "clipped": Clipped}
 
 
@@ -39,11 +39,11 @@ def objective_weights(
     """Return ``scale`` times the weights of class 0 and 1, if float32 holds both."""
     weights = [scale * weight for weight in class_weights]
     for label, weight in enumerate(weights):
-        if not _SMALLEST <= weight <= _LARGEST:
+        if not SMALLEST_WEIGHT <= weight <= LARGEST_WEIGHT:
             msg = (
                 f"scale={scale} and alpha={alpha} give class {label} the weight "
                 f"{weight:.3g}, which derivatives in float32 cannot hold; choose scale "
-                f"and alpha so that it lies in [{_SMALLEST}, {_LARGEST}]"
+                f"and alpha so that it lies in [{SMALLEST_WEIGHT}, {LARGEST_WEIGHT}]"
             )
             raise ValueError(msg)
     return np.float32(weights[0]), np.float32(weights[1])

@@ -199,9 +199,20 @@ def test_a_model_without_a_split_says_so(library, data):
     for kwargs, features in (
         ({"min_child_weight": 1e9}, X),
         ({}, np.ones_like(X)),
-        ({"scale_pos_weight": 1e-12, "focal_alpha": 1e-12}, X),
+        ({"scale_pos_weight": 1e-9, "focal_alpha": 1e-9}, X),
     ):
         with pytest.warns(UserWarning, match="no tree could split"):
             model = library.model(n_jobs=1, n_estimators=3, **kwargs).fit(features, y)
         p = model.predict_proba(features)[:, 1]
         np.testing.assert_allclose(p, y.mean(), rtol=1e-5)
+
+
+@BOTH
+def test_class_weights_beyond_float32_are_named(library, data):
+    X, y = data
+    for kwargs in (
+        {"scale_pos_weight": 1e-12, "focal_alpha": 1e-12},
+        {"scale_pos_weight": 1e30},
+    ):
+        with pytest.raises(ValueError, match="give class 1 the weight 1e"):
+            library.model(**kwargs).fit(X, y)
