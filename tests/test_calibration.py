@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, log_expit, logit
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
@@ -181,3 +183,47 @@ def test_changed_rate():
 def test_bad_priors(kwargs, message):
     with pytest.raises(ValueError, match=message):
         PriorShift(**kwargs).fit()
+
+
+def test_before_the_fit_and_on_no_rows():
+    with pytest.raises(NotFittedError):
+        LogOddsCalibrator().predict([0.0])
+    x = np.linspace(-4, 4, 300)
+    y = np.arange(300) % 3 == 0
+    for method in METHODS:
+        calibrator = LogOddsCalibrator(method).fit(x, y)
+        assert calibrator.predict([]).shape == (0,)
+        with pytest.raises(
+            ValueError, match="log_odds must not be NaN, got NaN in row"
+        ):
+            calibrator.predict([0.0, np.nan])
+        assert np.isfinite(calibrator.predict([-np.inf, np.inf])).all()
+    with pytest.raises(ValueError, match="NaN in row 0"):
+        PriorShift().predict([np.nan])
+
+
+@pytest.mark.parametrize(
+    ("calibrator", "message"),
+    [
+        (LogOddsCalibrator(cv=2.5), "cv must be a whole number >= 2, got 2.5"),
+        (LogOddsCalibrator(cv=1), "cv must be a finite number >= 2, got 1"),
+        (LogOddsCalibrator(cv="5"), "cv must be a finite number >= 2, got '5'"),
+        (PriorShift(rates=(0.1,)), "rates must be the pair"),
+        (PriorShift(rates=0.1), "rates must be the pair"),
+        (PriorShift(rates=(0.1, 1.0)), "rates must be a finite number in"),
+        (PriorShift(kept_negatives=0), "kept_negatives must be > 0"),
+    ],
+    ids=str,
+)
+def test_bad_numbers(calibrator, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        calibrator.fit(np.linspace(-3, 3, 10), [0, 1] * 5)
+
+
+def test_few_positives_are_told():
+    x, y = np.linspace(-5, 0, 400), np.arange(400) % 20 == 0
+    with pytest.warns(UserWarning, match="saw 20 positives; below 50 it chooses"):
+        LogOddsCalibrator().fit(x, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LogOddsCalibrator("platt").fit(x, y)
