@@ -326,12 +326,16 @@ def complete(booster: Booster, session: Session) -> Booster:
     says what its raw scores are."""
     training = session.training
     constant = session.closing.constant(booster)
+    says_log_odds = training.loss.link == "posterior"
     text = stamp(
         booster.model_to_string(num_iteration=-1),
         training.raw_start + constant,
-        says_log_odds=training.loss.link == "posterior",
+        says_log_odds=says_log_odds,
     )
     completed = Booster(model_str=text)
+    completed.params = dict(booster.params)
+    if says_log_odds:
+        completed.params["objective"] = "binary"
     completed.best_iteration = booster.best_iteration
     completed.best_score = booster.best_score
     return completed

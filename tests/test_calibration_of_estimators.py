@@ -90,7 +90,7 @@ def test_a_calibrator_of_parts(library, data):
     model = small(library, calibration=calibration, calibration_cv=2)
     model.set_params(calibration__inner__method="platt")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", ".*not used")
         model.fit(X, y)
         f = model.decision_function(X)
     assert model.calibrator_.inner_.method_ == "platt"
@@ -239,7 +239,7 @@ def test_few_positives_are_told(library, data):
     with pytest.warns(UserWarning, match=r"saw 20 positives; below 50 .* chose '"):
         model.calibrate(X[rows], y[rows])
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", "method=")
         model.set_params(calibration="platt").calibrate(X[rows], y[rows])
 
 

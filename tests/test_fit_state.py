@@ -20,6 +20,7 @@ from xgboost.callback import TrainingCallback
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 
 STOP = 3
+IS_LIGHTGBM_4_7 = tuple(map(int, lgb.__version__.split(".")[:2])) >= (4, 7)
 
 
 class Interruption:
@@ -194,30 +195,40 @@ def brier_value(y_true, y_pred):
 def test_a_fit_holds_and_copies_no_data(library, calibration, link, data):
     """A cycle holds data until the collector runs, which may be too late; LightGBM
     deep-copies the metrics of a fit."""
-    X, y = data[0].view(Kept), data[1].view(Kept)
-    kwargs, arguments = {}, {}
+    kwargs, given = {}, {}
     if library is LIGHTGBM:
-        arguments = {"eval_metric": brier, "eval_X": X[:500], "eval_y": y[:500]}
+        given = {"eval_metric": brier}
     else:
         kwargs = {"eval_metric": brier_value}
-        arguments = {"eval_set": [(X[:500], y[:500])], "verbose": False}
-    model = library.model(
-        n_estimators=5,
-        n_jobs=1,
-        calibration=calibration,
-        calibration_cv=2,
-        link=link,
-        **kwargs,
+    small = {"n_estimators": 5, "n_jobs": 1, **library.quiet, **kwargs}
+    control = library.parent(**small)
+    if held_by_a_fit(library, control, data, given) != (0, [False, False]):
+        pytest.skip("this version of the library holds or copies the data by itself")
+    model = library.estimator(
+        calibration=calibration, calibration_cv=2, link=link, **small
     )
+    assert held_by_a_fit(library, model, data, given) == (0, [False, False])
+
+
+def held_by_a_fit(library, model, data, given):
+    """Return how often a fit copied its data in depth, and whether features and labels
+    live on."""
+    X, y = data[0].view(Kept), data[1].view(Kept)
+    if library is LIGHTGBM and IS_LIGHTGBM_4_7:
+        given = {**given, "eval_X": X[:500], "eval_y": y[:500]}
+    elif library is LIGHTGBM:
+        given = {**given, "eval_set": [(X[:500], y[:500])]}
+    else:
+        given = {**given, "eval_set": [(X[:500], y[:500])], "verbose": False}
     references = [weakref.ref(X), weakref.ref(y)]
     gc.collect()
     gc.disable()
     try:
         Kept.copies = 0
-        model.fit(X, y, **arguments)
-        assert Kept.copies == 0
-        del X, y, arguments
-        assert [reference() for reference in references] == [None, None]
+        model.fit(X, y, **given)
+        copies = Kept.copies
+        del X, y, given
+        return copies, [reference() is not None for reference in references]
     finally:
         gc.enable()
 
