@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -232,6 +233,7 @@ def metrics(
     return native, Evaluation(others) if others else None
 
 
+@cache
 def _check_metric(name: str) -> None:
     """Refuse a metric that XGBoost does not know, by asking it."""
     rows = DMatrix(np.zeros((2, 1)), label=[0, 1])
