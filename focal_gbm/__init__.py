@@ -26,11 +26,15 @@ _HOMES = {
     "PriorShift": "calibration",
 }
 
-__all__ = [*_HOMES]
+_SUBMODULES = ("calibration", "datasets", "metrics", "plotting")
+
+__all__ = [*_HOMES, *_SUBMODULES]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used (PEP 562)."""
+    """Import a public name or submodule when it is first used (PEP 562)."""
+    if name in _SUBMODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

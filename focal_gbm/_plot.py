@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from focal_gbm._alerts import codes_in
 from focal_gbm._checks import Float64Array
+from focal_gbm.metrics._rows import codes_in
 
 # Okabe and Ito (2008): distinct for the colour-blind, in print too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from focal_gbm._alerts import cuts_from, n_within
 from focal_gbm._checks import Float64Array, check_positive
-from focal_gbm._decisions import days_covered
 from focal_gbm._plot import axes_for, predictions_of
+from focal_gbm.metrics._alerts import cuts_from, days_covered, n_within
 
 
 @dataclass

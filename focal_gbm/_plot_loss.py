@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from focal_gbm._alerts import codes_in, numbers
 from focal_gbm._checks import Float64Array, check_finite_vector, check_labels
 from focal_gbm._plot import axes_for
 from focal_gbm.loss import FocalLoss
+from focal_gbm.metrics._rows import codes_in, numbers
 
 
 @dataclass

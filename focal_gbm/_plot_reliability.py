@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 from scipy.stats import beta
 
-from focal_gbm._alerts import scores_of, weights_of
 from focal_gbm._checks import (
     Float64Array,
     check_count,
@@ -21,6 +20,7 @@ from focal_gbm._checks import (
     check_real,
 )
 from focal_gbm._plot import COLOURS, axes_for, predictions_of
+from focal_gbm.metrics._rows import scores_of, weights_of
 
 _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 0.9, 0.99)
 # Half a mark, as a share of an axis: marks at its ends are to be whole.

@@ -17,7 +17,7 @@ from focal_gbm._checks import (
     check_labels,
     check_option,
     check_real,
-    check_vector,
+    check_scores,
     check_weights,
 )
 from focal_gbm._formula import Exact, ExactPosterior
@@ -255,7 +255,7 @@ class FocalLoss:
         >>> FocalLoss(gamma=2.0, link="logit").log_odds([-2.5452]).round(3)
         array([-6.907])
         """
-        score = _checked_scores(raw_prediction, "raw_prediction")
+        score = check_scores(raw_prediction, "raw_prediction")
         if self.link == "posterior":
             return score.copy()
         return _mapped(_kernels.fill_log_odds, score, self.gamma) - self.shift
@@ -301,7 +301,7 @@ class FocalLoss:
         >>> FocalLoss(gamma=2.0, link="logit").raw_prediction([-6.9068]).round(3)
         array([-2.545])
         """
-        x = _checked_scores(log_odds, "log_odds")
+        x = check_scores(log_odds, "log_odds")
         if self.link == "posterior":
             return x.copy()
         return _mapped(_kernels.fill_raw_score, x + self.shift, self.gamma)
@@ -349,19 +349,10 @@ def base_log_odds(y_true: ArrayLike, sample_weight: ArrayLike | None = None) -> 
     return math.log(positive or half_a_row) - math.log(negative or half_a_row)
 
 
-def _checked_scores(values: ArrayLike, name: str) -> Float64Array:
-    scores = check_vector(values, name, np.float64)
-    missing = np.isnan(scores)
-    if missing.any():
-        msg = f"{name} must not be NaN, got NaN in row {int(missing.argmax())}"
-        raise ValueError(msg)
-    return scores
-
-
 def _checked(
     y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None
 ) -> tuple[Float64Array, Float64Array, Float64Array | None]:
-    score = _checked_scores(raw_prediction, "raw_prediction")
+    score = check_scores(raw_prediction, "raw_prediction")
     y = check_labels(y_true, len(score))
     return score, y, check_weights(sample_weight, len(score))
 

@@ -23,8 +23,12 @@ ORDER = (
     "_omega",
     "loss",
     "calibration",
-    "_alerts",
-    "_decisions",
+    "metrics._rows",
+    "metrics._alerts",
+    "metrics._costs",
+    "metrics._intervals",
+    "metrics._probabilities",
+    "metrics._scorers",
     "metrics",
     "objective",
     "_columns",
@@ -42,12 +46,21 @@ ORDER = (
     "_plot_loss",
     "plotting",
 )
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+
+
+def module_of(path):
+    """Return the name of a file's module below the package."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+FILES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+MODULES = [name for name in FILES if name]
 
 
 def imported_modules(name):
     """Return the package's own modules that a module imports."""
-    tree = ast.parse((PACKAGE / f"{name}.py").read_text())
+    tree = ast.parse(FILES[name].read_text())
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
@@ -72,9 +85,23 @@ def test_every_public_name_can_be_imported():
     for name in focal_gbm.__all__:
         value = getattr(focal_gbm, name)
         assert value.__doc__
-        assert value.__module__.startswith("focal_gbm")
+        home = getattr(value, "__module__", value.__name__)
+        assert home.startswith("focal_gbm")
     with pytest.raises(AttributeError, match="no attribute 'magic'"):
         focal_gbm.magic  # noqa: B018
+
+
+def test_submodules_need_no_import_of_their_own():
+    code = (
+        "import focal_gbm;"
+        "print(focal_gbm.metrics.recall_at_fpr([1, 0], [2.0, 1.0]),"
+        " focal_gbm.datasets.DAY, focal_gbm.plotting.__name__,"
+        " focal_gbm.calibration.METHODS[0])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split()[0] == "1.0"
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,0 +1,183 @@
+"""Measures of cards that are checked each day, and of money."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from focal_gbm._checks import (
+    Float64Array,
+    check_count,
+    check_labels,
+    check_real,
+)
+from focal_gbm.metrics._rows import codes_of, numbers, scores_of, weights_of
+
+
+def card_precision_at_k(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    card: ArrayLike,
+    day: ArrayLike,
+    *,
+    k: int = 100,
+    remove_detected: bool = True,
+    pos_label: Any = None,
+) -> float:
+    """Return the share of compromised cards among the k cards checked each day.
+
+    "Card Precision top-k" of the Fraud Detection Handbook [1]_: on each day a card has
+    the highest score of its transactions, the k cards of highest score are checked,
+    and those with a fraud on that day are found and leave the following days. The mean
+    over days of cards found, divided by k, fewer cards or not.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels of transactions: 0 and 1, booleans, or any two with ``pos_label``.
+    y_score : array-like of shape (n_samples,)
+        Scores, higher for fraud; infinite ones rank, NaN is refused.
+    card : array-like of shape (n_samples,)
+        Card or customer of each transaction, of any type; none may be missing.
+    day : array-like of shape (n_samples,)
+        Day of each transaction, no time of day: dates, whole numbers, or text or
+        categories that sort in the order of time.
+    k : int >= 1, default=100
+        Cards that are checked a day.
+    remove_detected : bool, default=True
+        Whether cards found leave the following days.
+    pos_label : label or None, default=None
+        Label of fraud, the class that ``y_score`` is for; None: 1, or True.
+
+    Returns
+    -------
+    precision : float in [0, 1]
+        Days without fraud count as 0. Cards of equal score are taken in their order of
+        sorting.
+
+    Raises
+    ------
+    ValueError
+        If data or k cannot be used, lengths differ, or there is no row.
+
+    References
+    ----------
+    .. [1] Y.-A. Le Borgne, W. Siblini, B. Lebichot, G. Bontempi. Reproducible Machine
+       Learning for Credit Card Fraud Detection: Practical Handbook, 2022, section 4.4.
+
+    Examples
+    --------
+    >>> from focal_gbm.metrics import card_precision_at_k
+    >>> y, score = [1, 0, 0, 1], [0.9, 0.2, 0.8, 0.1]
+    >>> card_precision_at_k(y, score, card=[7, 8, 9, 8], day=[1, 1, 2, 2], k=1)
+    0.5
+    """
+    limit = check_count(k, "k")
+    score = scores_of(y_score)
+    y = check_labels(y_true, len(score), pos_label=pos_label)
+    cards, n_cards = codes_of(card, "card", len(score))
+    days, n_days = codes_of(day, "day", len(score), days=True)
+    # one entry for each card on each of its days, in the order of days
+    pairs, entry = np.unique(days * np.int64(n_cards) + cards, return_inverse=True)
+    highest = np.full(len(pairs), -np.inf)
+    np.maximum.at(highest, entry, score)
+    is_fraud = np.bincount(entry, y, len(pairs)) > 0
+    ends = np.searchsorted(pairs, np.arange(n_days + 1) * np.int64(n_cards))
+    found: NDArray[np.bool_] = np.zeros(n_cards, np.bool_)
+    n_found = 0
+    for start, end in pairwise(ends):
+        left = start + np.flatnonzero(~found[pairs[start:end] % n_cards])
+        checked = left[np.argsort(-highest[left], kind="stable")[:limit]]
+        hits = checked[is_fraud[checked]]
+        n_found += len(hits)
+        if remove_detected:
+            found[pairs[hits] % n_cards] = True
+    return n_found / (limit * n_days)
+
+
+def expected_cost(
+    y_true: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    fraud_cost: ArrayLike,
+    alert_cost: ArrayLike = 1.0,
+    threshold: float | None = None,
+    sample_weight: ArrayLike | None = None,
+    pos_label: Any = None,
+) -> float:
+    """Return the mean cost of a row: frauds that pass, and alerts.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels: 0 and 1, booleans, or any two with ``pos_label``.
+    y_score : array-like of shape (n_samples,)
+        Scores, higher for fraud; probabilities of fraud where ``threshold`` is None.
+    fraud_cost : float or array-like of shape (n_samples,)
+        Cost >= 0 of a fraud that passes, the amount of the transaction for one.
+    alert_cost : float or array-like of shape (n_samples,), default=1.0
+        Cost >= 0 of an alert, right or wrong, in the same unit.
+    threshold : float or None, default=None
+        Rows with ``y_score >= threshold`` are alerted, none by inf. None: those for
+        which an alert is expected to cost less than none, p fraud_cost > alert_cost
+        (Elkan 2001, eq. 1).
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        Finite weights >= 0, not all 0; None: 1 each.
+    pos_label : label or None, default=None
+        Label of fraud, the class that ``y_score`` is for; None: 1, or True.
+
+    Returns
+    -------
+    cost : float >= 0
+        In the unit of ``fraud_cost``.
+
+    Raises
+    ------
+    TypeError
+        If a cost or the threshold is one value and no number.
+    ValueError
+        If data cannot be used, lengths differ, or there is no row.
+
+    Examples
+    --------
+    >>> from focal_gbm.metrics import expected_cost
+    >>> y, p, amount = [0, 1, 1], [0.1, 0.2, 0.2], [50.0, 500.0, 4.0]
+    >>> expected_cost(y, p, fraud_cost=amount, alert_cost=6.0)  # alerts the second
+    3.3333333333333335
+    """
+    score = scores_of(y_score)
+    y = check_labels(y_true, len(score), pos_label=pos_label)
+    fraud = _costs(fraud_cost, "fraud_cost", len(score))
+    alert = _costs(alert_cost, "alert_cost", len(score))
+    if threshold is not None:
+        if not isinstance(threshold, Real) or math.isnan(threshold):
+            msg = f"threshold must be a number or None, got {threshold!r}"
+            raise TypeError(msg)
+        alerted = score >= threshold
+    else:
+        bad = ~((score >= 0) & (score <= 1))
+        if bad.any():
+            at = f"got {score[bad][0]} in row {int(bad.argmax())}"
+            msg = f"y_score must hold probabilities where threshold is None, {at}"
+            raise ValueError(msg)
+        alerted = score * fraud > alert
+    cost = np.where(alerted, alert, y * fraud)
+    return float(np.average(cost, weights=weights_of(sample_weight, len(score))))
+
+
+def _costs(value: ArrayLike, name: str, n_rows: int) -> float | Float64Array:
+    """Return one finite cost >= 0, or one a row."""
+    if np.ndim(value) == 0:
+        return check_real(value, name, low=0.0)
+    costs = numbers(value, name, n_rows)
+    bad = ~((costs >= 0) & np.isfinite(costs))
+    if bad.any():
+        row = int(bad.argmax())
+        msg = f"{name} must be finite and >= 0, got {costs[row]} in row {row}"
+        raise ValueError(msg)
+    return costs

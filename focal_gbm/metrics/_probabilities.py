@@ -1,0 +1,114 @@
+"""Measures of the level and the spread of probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import logit
+
+from focal_gbm._checks import (
+    check_labels,
+    check_probabilities,
+)
+from focal_gbm.calibration import LogOddsCalibrator
+from focal_gbm.metrics._rows import scores_of, weights_of
+
+
+def calibration_in_the_large(
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    pos_label: Any = None,
+) -> float:
+    """Return the mean predicted probability divided by the observed rate.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels: 0 and 1, booleans, or any two with ``pos_label``.
+    y_prob : array-like of shape (n_samples,)
+        Probabilities of the positive class, in [0, 1].
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        Finite weights >= 0, not all 0; None: 1 each.
+    pos_label : label or None, default=None
+        Label of the positive class; None: 1, or True.
+
+    Returns
+    -------
+    ratio : float >= 0
+        1 if the level is right; 2 if twice as many positives are predicted as there
+        are. inf without positives.
+
+    Raises
+    ------
+    ValueError
+        If data cannot be used, lengths differ, or there is no row.
+
+    Examples
+    --------
+    >>> from focal_gbm.metrics import calibration_in_the_large
+    >>> calibration_in_the_large([0, 0, 0, 1], [0.1, 0.1, 0.2, 0.6])
+    1.0
+    """
+    p = check_probabilities(scores_of(y_prob, "y_prob"))
+    y = check_labels(y_true, len(p), pos_label=pos_label)
+    weight = weights_of(sample_weight, len(p))
+    rate = float(np.average(y, weights=weight))
+    return float(np.average(p, weights=weight)) / rate if rate else float("inf")
+
+
+def calibration_slope(
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    pos_label: Any = None,
+) -> float:
+    """Return the slope of the log-odds that the labels ask for.
+
+    The slope of a logistic regression of labels on predicted log-odds (Cox 1958): 1 if
+    the spread is right, below 1 if predictions are too extreme, as by over-fitting.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        Labels, both of them: 0 and 1, booleans, or any two with ``pos_label``.
+    y_prob : array-like of shape (n_samples,)
+        Probabilities of the positive class, inside (0, 1).
+    sample_weight : array-like of shape (n_samples,) or None, default=None
+        Finite weights >= 0, not all 0; None: 1 each.
+    pos_label : label or None, default=None
+        Label of the positive class; None: 1, or True.
+
+    Returns
+    -------
+    slope : float >= 0
+
+    Raises
+    ------
+    ValueError
+        If a class is missing, data cannot be used, lengths differ, or no row is there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from focal_gbm.metrics import calibration_slope
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(-2, 2, 50_000)
+    >>> y = rng.random(50_000) < 1 / (1 + np.exp(-x))
+    >>> bool(abs(calibration_slope(y, 1 / (1 + np.exp(-2 * x))) - 0.5) < 0.03)
+    True
+    """
+    p = check_probabilities(scores_of(y_prob, "y_prob"))
+    bad = (p == 0) | (p == 1)
+    if bad.any():
+        at = f"got {p[bad][0]} in row {int(bad.argmax())}; clip it or leave it out"
+        msg = f"y_prob must lie inside (0, 1), its log-odds being finite, {at}"
+        raise ValueError(msg)
+    y = check_labels(y_true, len(p), pos_label=pos_label)
+    weight = weights_of(sample_weight, len(p))
+    calibrator = LogOddsCalibrator("platt").fit(logit(p), y, weight)
+    return float(1.0 + calibrator.coef_[1])

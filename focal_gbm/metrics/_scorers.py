@@ -1,0 +1,159 @@
+"""Measures as scorers for scikit-learn."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.metrics._scorer import _BaseScorer
+
+from focal_gbm._checks import (
+    check_labels,
+    check_option,
+    equal_to,
+)
+from focal_gbm.metrics._alerts import (
+    precision_at_alert_rate,
+    precision_at_daily_budget,
+    recall_at_alert_rate,
+    recall_at_daily_budget,
+    recall_at_fpr,
+)
+from focal_gbm.metrics._costs import card_precision_at_k, expected_cost
+from focal_gbm.metrics._probabilities import calibration_in_the_large, calibration_slope
+from focal_gbm.metrics._rows import codes_in
+
+_MEASURES: dict[str, Callable[..., float]] = {
+    measure.__name__: measure
+    for measure in (
+        recall_at_fpr,
+        recall_at_alert_rate,
+        precision_at_alert_rate,
+        recall_at_daily_budget,
+        precision_at_daily_budget,
+        card_precision_at_k,
+        expected_cost,
+        calibration_in_the_large,
+        calibration_slope,
+    )
+}
+
+
+_LOSSES = ("expected_cost", "calibration_in_the_large", "calibration_slope")
+
+
+def _measured(name: str, *args: Any, **kwargs: Any) -> float:
+    """Return a measure, or by how much those of calibration miss 1, which is best."""
+    value = float(_MEASURES[name](*args, **kwargs))
+    if name == "calibration_in_the_large":
+        return max(value, 1.0 / value) if value else float("inf")
+    return abs(value - 1.0) if name == "calibration_slope" else value
+
+
+class _OfDecisions:
+    """A measure of predicted labels in place of scores: TunedThresholdClassifierCV of
+    scikit-learn tries thresholds so. Its signature says which metadata are routed."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(_MEASURES[self.__name__])
+
+    def __call__(
+        self, y_true: ArrayLike, y_pred: ArrayLike, pos_label: Any = None, **kwargs: Any
+    ) -> float:
+        labels = np.unique(np.concatenate([np.asarray(y_true), np.asarray(y_pred)]))
+        if pos_label is None and not (equal_to(labels, 0) | equal_to(labels, 1)).all():
+            pos_label = labels[-1]
+            if len(labels) < 2:
+                msg = f"give scorer a pos_label: all labels are {pos_label!r}"
+                raise ValueError(msg)
+        if self.__name__ == "expected_cost":
+            kwargs.setdefault("threshold", 0.5)
+        alerted = equal_to(np.asarray(y_pred), 1 if pos_label is None else pos_label)
+        return _measured(self.__name__, y_true, alerted, pos_label=pos_label, **kwargs)
+
+
+class _Scorer(_BaseScorer):
+    """A measure of a fitted classifier, whose classes say which label is positive."""
+
+    def __repr__(self) -> str:
+        kwargs = "".join(f", {key}={value!r}" for key, value in self._kwargs.items())
+        return f"scorer({self._score_func.__name__!r}{kwargs})"
+
+    def _score(
+        self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any
+    ) -> float:
+        self._warn_overlap("Metadata override parameters of the scorer.", kwargs)
+        kwargs = {**self._kwargs, **kwargs}
+        pos_label = kwargs.pop("pos_label", None)
+        if hasattr(estimator, "classes_"):
+            y, column = codes_in(y_true, estimator.classes_, pos_label)
+        else:
+            y, column = check_labels(y_true, pos_label=pos_label), 1
+        # scikit-learn 1.6 to 1.9 call this with a cache: under a method's name it may
+        # hold the other class's scores, of another scorer, but not under a tuple.
+        score = method_caller(estimator, self._response_method, X)
+        score = np.asarray(score)[:, 1] if np.ndim(score) == 2 else np.asarray(score)
+        if column == 0:
+            score = -score if self._sign > 0 else 1.0 - score
+        value = _measured(self._score_func.__name__, y, score, **kwargs)
+        return value if self._sign > 0 else -value
+
+
+def scorer(name: str, *, pos_label: Any = None, **kwargs: Any) -> Any:
+    """Return a measure as a scorer for scikit-learn's searches and cross-validation.
+
+    Parameters
+    ----------
+    name : str
+        A measure of this module: "recall_at_fpr", "recall_at_alert_rate",
+        "precision_at_alert_rate", "recall_at_daily_budget",
+        "precision_at_daily_budget", "card_precision_at_k", "expected_cost",
+        "calibration_in_the_large" or "calibration_slope". Costs are negated, and so are
+        the last two, as the factor and the distance by which they miss 1.
+    pos_label : label or None, default=None
+        Label of fraud, a class of the classifier; None: its second, ``classes_[1]``.
+    **kwargs
+        Parameters of the measure, ``fpr=1e-3`` for one. Arrays of a value a row (day,
+        card, fraud_cost) are routed as metadata:
+        ``scorer("recall_at_daily_budget").set_score_request(day=True)``.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y)``, a float; greater is better.
+
+    Raises
+    ------
+    TypeError
+        If the measure has no such parameter.
+    ValueError
+        If there is no such measure; when called, if a label is no class.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from focal_gbm import FocalLGBMClassifier
+    >>> from focal_gbm.datasets import TRANSACTION_FEATURES, make_transactions
+    >>> from focal_gbm.metrics import scorer
+    >>> data = make_transactions(n_customers=200, n_terminals=400, n_days=60)
+    >>> X, y = data[list(TRANSACTION_FEATURES)], data["is_fraud"]
+    >>> model = FocalLGBMClassifier(n_estimators=30, verbose=-1)
+    >>> scores = cross_val_score(model, X, y, scoring=scorer("recall_at_fpr", fpr=0.01))
+    >>> bool((scores > 0.2).all())
+    True
+    """
+    check_option(name, "name", tuple(_MEASURES))
+    inspect.signature(_MEASURES[name]).bind_partial(**kwargs)  # raises the TypeError
+    if pos_label is not None:
+        kwargs["pos_label"] = pos_label
+    if name in _LOSSES:
+        return _Scorer(_OfDecisions(name), -1, kwargs, ("predict_proba",))
+    methods = ("decision_function", "predict_proba")
+    return _Scorer(_OfDecisions(name), 1, kwargs, methods)
