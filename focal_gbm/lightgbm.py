@@ -54,6 +54,10 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     probabilities; all but ``focal_alpha`` move the decision of ``predict``.
     ``sample_weight`` describes the population that the probabilities refer to.
 
+    The mean probability of the training rows is their observed rate. On later rows it
+    is as good as the trees: an over-fitted model understates the rate of new frauds
+    (benchmarks/LATER_WEEKS.md), which ``calibrate`` on later labels puts right.
+
     Parameters
     ----------
     focal_gamma : float in [0, 30], default=2.0
