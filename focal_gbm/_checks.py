@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import warnings
 from collections.abc import Collection
 from numbers import Real
 from typing import Any
@@ -104,7 +103,14 @@ def check_vector(
     values: ArrayLike, name: str, dtype: type, n_rows: int | None = None
 ) -> NDArray[Any]:
     """Return ``values`` as a contiguous vector of ``dtype``, of ``n_rows`` if given."""
-    array: NDArray[Any] = np.ascontiguousarray(in_host_memory(values), dtype=dtype)
+    values = in_host_memory(values)
+    try:
+        array: NDArray[Any] = np.ascontiguousarray(values, dtype=dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        msg = (
+            f"{name} must hold numbers, one a row, got {type(values).__name__}: {error}"
+        )
+        raise type(error)(msg) from error
     if array.ndim != 1:
         msg = f"{name} must be one-dimensional, got shape {array.shape}"
         raise ValueError(msg)
@@ -147,7 +153,10 @@ def check_probabilities(values: ArrayLike, name: str = "y_prob") -> Float64Array
 
 
 def native(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array in the byte order of this machine: Pandas refuses others."""
+    """Return an array that Pandas takes: in the byte order of this machine, text of
+    variable length as objects."""
+    if array.dtype.kind == "T":
+        return array.astype(object)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -160,13 +169,30 @@ def equal_to(labels: NDArray[Any], value: Any) -> NDArray[np.bool_]:
         # pd.NA makes any comparison missing, not false
         labels = labels.copy()
         labels[pd.isna(labels)] = None
-    with warnings.catch_warnings():
-        # NumPy may warn where texts meet numbers, which are never equal
-        warnings.simplefilter("ignore")
-        result = np.asarray(labels == value)
+    kinds = {"text" if k in "UST" else k for k in _kinds(labels, value)}
+    if "text" in kinds and kinds & set("biufcmM"):
+        return np.zeros(labels.shape, np.bool_)  # of which NumPy would warn
+    result = np.asarray(labels == value)
     if result.shape != labels.shape:
         return np.zeros(labels.shape, np.bool_)
     return result.astype(np.bool_)
+
+
+def _kinds(labels: NDArray[Any], value: Any) -> tuple[str, str]:
+    return labels.dtype.kind, np.asarray(value).dtype.kind
+
+
+def check_flag(value: Any, name: str) -> bool:
+    """Return a switch: a boolean, 0 or 1, or what LightGBM writes for them."""
+    if isinstance(value, str):
+        words = {"true": True, "+": True, "1": True, "false": False, "-": False}
+        known: Any = {**words, "0": False}.get(value.lower())
+    else:
+        known = value if isinstance(value, (bool, np.bool_, int, np.integer)) else None
+    if known is None or known not in (0, 1):
+        msg = f"{name} must be True or False, got {value!r}"
+        raise ValueError(msg)
+    return bool(known)
 
 
 def check_labels(

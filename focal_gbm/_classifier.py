@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -29,6 +30,7 @@ from sklearn.utils.validation import check_is_fitted
 from focal_gbm._checks import (
     Float64Array,
     check_alpha,
+    check_flag,
     check_gamma,
     check_option,
     check_positive,
@@ -39,9 +41,9 @@ from focal_gbm._columns import in_memory
 from focal_gbm._labels import (
     as_labels,
     class_weights,
+    doubts,
     encode,
     imbalance_factors,
-    warn_of_rows,
 )
 from focal_gbm._mlflow import autologging_paused
 from focal_gbm._omega import (
@@ -104,11 +106,13 @@ class FocalClassifierMixin:
     start: float
     calibration: Any
     calibration_cv: Any
+    progress: bool
     loss_: FocalLoss
     calibrator_: Any
     _rare_event_size: ClassVar[dict[str, int]]
     # the library's own that print, record or write, and do not shape the training
     _reporting_callbacks: ClassVar[tuple[type, ...]]
+    _is_fold = False
 
     @classmethod
     @cache  # LightGBM's predict asks twice, and a signature is slow to read
@@ -225,19 +229,51 @@ class FocalClassifierMixin:
                 nested.setdefault(outer, {})[inner] = value
             else:
                 own[name] = value
+        for outer, inner_params in nested.items():
+            part = own.get(outer, getattr(self, outer))
+            known = part.get_params() if hasattr(part, "set_params") else {}
+            unknown = [name for name in inner_params if name not in known]
+            if unknown:
+                msg = (
+                    f"Invalid parameter {outer}__{unknown[0]}: {outer}={part!r} has no "
+                    f"parameter {unknown[0]!r}"
+                )
+                raise ValueError(msg)
         parent: Any = super()
         parent.set_params(**own)
         for outer, inner_params in nested.items():
-            part = getattr(self, outer)
-            if not hasattr(part, "set_params"):
-                name = next(iter(inner_params))
-                msg = (
-                    f"{outer}__{name} was set, and {outer}={part!r} is no estimator "
-                    f"with parameters; set {outer} to one first"
-                )
-                raise ValueError(msg)
-            part.set_params(**inner_params)
+            getattr(self, outer).set_params(**inner_params)
         return self
+
+    def score(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return the share of rows whose class ``predict`` names.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Labels.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Finite weights >= 0.
+
+        Returns
+        -------
+        accuracy : float in [0, 1]
+            Nearly 1 for any model of a rare class; see :mod:`focal_gbm.metrics`.
+        """
+        parent: Any = super()
+        accuracy: float = parent.score(X, as_labels(y), sample_weight)
+        return accuracy
+
+    def __getstate__(self) -> dict[str, Any]:
+        parent: Any = super()
+        state: dict[str, Any] = dict(parent.__getstate__())
+        if isinstance(state.get("calibration_cv"), Iterator):
+            state["calibration_cv"] = ()  # read by the fit, and no iterator has a copy
+        return state
 
     if TYPE_CHECKING:
 
@@ -312,6 +348,11 @@ class FocalClassifierMixin:
         self.__dict__.update(self.__dict__.pop("_given", {}))
         self.__dict__.pop("_session", None)
 
+    def _as_given(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return parameters as the user set them, also while others are lent."""
+        given = self.__dict__.get("_given", {})
+        return {**parameters, **{k: v for k, v in given.items() if k in parameters}}
+
     def _complete(self, training: Training, calibrator: Any) -> None:
         """Set what a fit sets beside the booster. Tools that wrap ``fit`` copy the
         estimator before it returns, and so nothing lent may be left in it."""
@@ -323,15 +364,17 @@ class FocalClassifierMixin:
     def _cross_calibrated(
         self,
         training: Training,
+        y_index: Any,
         begun: Mapping[str, Any],
         callbacks: Sequence[Any],
         **fit_arguments: Any,
     ) -> Any:
         """Return the calibrator fitted to log-odds of rows that were left out.
 
-        ``begun`` are the arguments that say where to begin. The user's ``callbacks``
-        belong to the model; the folds get copies of those that have copies, since they
-        may end the training or change its rate.
+        ``y_index`` is the index of the labels if they came with one, for splitters that
+        read it; ``begun`` are the arguments that say where to begin. The user's
+        ``callbacks`` belong to the model; the folds get copies of those that have
+        copies, since they may end the training or change its rate.
         """
         if self.calibration is None:
             return None
@@ -349,15 +392,17 @@ class FocalClassifierMixin:
         X, y, weight = training.X, training.y, training.sample_weight
         X = X.tocsr() if issparse(X) else X  # not every format gives its rows
         log_odds = np.full(len(y), np.nan)
-        for fit, held in self._calibration_splits(X, training.labels):
-            if len(np.unique(y[fit])) < 2:
-                msg = "calibration_cv leaves one class to train on in one of its folds"
+        for fit, held in self._calibration_splits(X, training.labels, y_index):
+            kept = fit if weight is None else fit[weight[fit] > 0]
+            if len(np.unique(y[kept])) < 2:
+                msg = (
+                    "calibration_cv leaves one class to train on in one of its folds, "
+                    "rows of weight 0 left out"
+                )
                 raise ValueError(msg)
             model = self._for_fold()
             copies = copies_of(callbacks, self._reporting_callbacks)
-            with autologging_paused(), warnings.catch_warnings():
-                # of the data: said once, of all rows
-                warnings.filterwarnings("ignore", module=r"focal_gbm\b")
+            with autologging_paused():
                 model.fit(
                     _safe_indexing(X, fit),
                     training.labels[fit],
@@ -365,16 +410,31 @@ class FocalClassifierMixin:
                     **fit_arguments,
                     **self._give_callbacks(model, copies),
                 )
-            log_odds[held] = model.decision_function(_safe_indexing(X, held))
+            if len(held):
+                log_odds[held] = model.decision_function(_safe_indexing(X, held))
         seen = ~np.isnan(log_odds)  # folds in time leave the first rows out
         weight = None if weight is None else weight[seen]
         return _fitted(calibrator, log_odds[seen], y[seen], weight)
 
-    def _calibration_splits(self, X: Any, labels: NDArray[Any]) -> list[Any]:
-        """Return the folds of the calibration."""
-        splitter = check_cv(self.calibration_cv, labels, classifier=True)
+    def _calibration_splits(
+        self, X: Any, labels: NDArray[Any], y_index: Any
+    ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Return the rows to fit to and the rows held out of each fold."""
+        cv = self.calibration_cv
+        is_count = isinstance(cv, Integral) and not isinstance(cv, bool)
+        if not (is_count or hasattr(cv, "split") or isinstance(cv, Iterable)) or (
+            isinstance(cv, str) or (is_count and cv < 2)
+        ):
+            msg = (
+                "calibration_cv must be a number of folds >= 2, a splitter or an "
+                f"iterable of splits, got {cv!r}"
+            )
+            raise ValueError(msg)
+        y = labels if y_index is None else pd.Series(labels, index=y_index)
         try:
-            splits = list(splitter.split(X, labels))
+            if is_count or hasattr(cv, "split"):
+                cv = check_cv(cv, labels, classifier=True).split(X, y)
+            splits = list(cv)
         except ValueError as error:
             if "groups" in str(error):
                 error.add_note(
@@ -388,17 +448,25 @@ class FocalClassifierMixin:
                 "list(splitter.split(X, y)) to fit again"
             )
             raise ValueError(msg)
-        return splits
+        return [_rows_of_split(split, i, len(labels)) for i, split in enumerate(splits)]
 
     def _for_fold(self) -> Any:
         """Return an unfitted copy for a fold of the calibration, without calibration
-        and callbacks."""
+        and callbacks; it warns of nothing, since the whole fit does."""
         parameters = {
-            name: clone(value, safe=False)
+            name: clone(value, safe=False) if _is_copied(name, value) else value
             for name, value in self.get_params(deep=False).items()
             if name not in ("calibration", "calibration_cv", "callbacks", "progress")
         }
-        return type(self)(**parameters)
+        model = type(self)(**parameters)
+        model._is_fold = True
+        return model
+
+    def _warn(self, message: str) -> None:
+        """Warn of a fit's data, but not in a fold: filters are no way to keep silent,
+        since they are not safe among threads."""
+        if message and not self._is_fold:
+            warnings.warn(message, UserWarning, stacklevel=4)
 
     def _check_calibration(self) -> None:
         calibration = self.calibration
@@ -410,6 +478,12 @@ class FocalClassifierMixin:
             msg = (
                 f"calibration must be an instance, got the class "
                 f"{calibration.__name__}; pass {calibration.__name__}()"
+            )
+            raise TypeError(msg)
+        elif not hasattr(calibration, "get_params"):
+            msg = (
+                f"calibration={type(calibration).__name__} must be an estimator that "
+                "scikit-learn can clone: derive it from sklearn.base.BaseEstimator"
             )
             raise TypeError(msg)
         elif isinstance(calibration, IsotonicRegression):
@@ -464,6 +538,7 @@ class FocalClassifierMixin:
         share = check_real(self.start, "start", low=0.0, high=1.0)
         if self.max_step is not None:
             check_positive(self.max_step, "max_step")
+        check_flag(self.progress, "progress")
         self._check_calibration()
         labels, codes, classes = self._check_labels(X, y)
         weight = check_weights(sample_weight, len(labels))
@@ -473,7 +548,8 @@ class FocalClassifierMixin:
                 "weight 0, and a classifier needs both"
             )
             raise ValueError(msg)
-        warn_of_rows(codes, classes, weight)
+        for message in doubts(codes, classes, weight):
+            self._warn(message)
         weight_0, weight_1 = class_weights(class_weight, classes, labels)
         factor_0, factor_1 = imbalance_factors(codes, scale_pos_weight, is_unbalance)
         weight_0, weight_1 = weight_0 * factor_0, weight_1 * factor_1
@@ -511,7 +587,7 @@ class FocalClassifierMixin:
             offset=raw_start if begins_at_zero else 0.0,
             init_score=init_score,
             prior_shift=calibration.constant_ if is_shifted else 0.0,
-            max_step=self.max_step,
+            max_step=None if self.max_step is None else float(self.max_step),
             device=device,
             n_jobs=n_jobs if n_jobs and n_jobs > 0 else -1,
         )
@@ -564,27 +640,64 @@ class FocalClassifierMixin:
         return tags
 
 
-def warn_without_split(has_split: bool) -> None:
-    """Warn of a model that gives every row the base rate."""
-    if not has_split:
-        msg = (
-            "no tree could split, and the model gives every row the base rate: columns "
-            "of one value have no split, and min_child_weight, min_child_samples, "
-            "min_split_gain, gamma or small sample weights can forbid them"
+def without_split(has_split: bool) -> str:
+    """Return what is to be said of a model that gives every row the base rate."""
+    if has_split:
+        return ""
+    return (
+        "no tree could split, and the model gives every row the base rate: columns of "
+        "one value have no split, and min_child_weight, min_child_samples, "
+        "min_split_gain, gamma or small sample weights can forbid them"
+    )
+
+
+def _is_copied(name: str, value: Any) -> bool:
+    """Whether a fold needs a parameter of its own: metrics and the like are shared."""
+    return hasattr(value, "get_params") or name == "random_state"
+
+
+def _rows_of_split(
+    split: Any, number: int, n_rows: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the positions of a split, given as positions or as masks."""
+    try:
+        parts = [np.asarray(part) for part in split]
+        fit, held = (
+            np.flatnonzero(part)
+            if part.dtype == bool and len(part) == n_rows
+            else np.arange(n_rows)[part.astype(np.intp) if not len(part) else part]
+            for part in parts
         )
-        warnings.warn(msg, UserWarning, stacklevel=4)
+    except (TypeError, ValueError, IndexError) as error:
+        msg = (
+            f"calibration_cv must hold pairs of positions below {n_rows}, or of masks "
+            f"of {n_rows} rows, to fit to and to hold out; split {number} is none"
+        )
+        raise ValueError(msg) from error
+    return fit, held
 
 
 def _fitted(
     calibrator: Any, log_odds: Any, y: NDArray[Any], weight: Float64Array | None
 ) -> Any:
     """Return the calibrator fitted to rows, if what it predicts are log-odds."""
+    name = type(calibrator).__name__
     weights = {} if weight is None else {"sample_weight": weight}
-    fitted = calibrator.fit(log_odds, y, **weights)
+    try:
+        fitted = calibrator.fit(log_odds, y, **weights)
+    except Exception as error:
+        given = "log_odds, y" + (", sample_weight" if weights else "")
+        error.add_note(
+            f"raised by calibration={name}().fit({given}), log_odds being a vector of "
+            f"{len(log_odds)} values"
+        )
+        raise
+    if fitted is None or not hasattr(fitted, "predict"):
+        msg = f"calibration={name}: fit must return the calibrator, got {fitted!r}"
+        raise TypeError(msg)
     if isinstance(fitted, (LogOddsCalibrator, PriorShift)):
         return fitted
     moved = np.asarray(fitted.predict(log_odds), dtype=np.float64)
-    name = type(fitted).__name__
     if moved.shape != log_odds.shape or not np.isfinite(moved).all():
         msg = (
             f"calibration={name}: predict must return a finite log-odds for each row, "

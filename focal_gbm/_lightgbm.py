@@ -23,7 +23,7 @@ from lightgbm.callback import CallbackEnv
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
-from focal_gbm._checks import check_count, did_you_mean
+from focal_gbm._checks import check_count, check_flag, did_you_mean
 from focal_gbm._columns import check_columns, in_memory, is_arrow
 from focal_gbm._labels import encode
 from focal_gbm._training import (
@@ -111,7 +111,7 @@ def check_parameters(parameters: Mapping[str, Any], own: Collection[str]) -> Non
             msg = f"{dead}={value!r} has no effect on a focal objective: {hint}"
             raise ValueError(msg)
     for name in aliases("num_iterations"):
-        if parameters.get(name) is not None:
+        if name == "n_estimators" or parameters.get(name) is not None:
             check_count(parameters[name], name)
     objective = given(parameters, "objective", "binary")
     if objective != "binary":
@@ -126,7 +126,7 @@ def check_parameters(parameters: Mapping[str, Any], own: Collection[str]) -> Non
             "'dart', with subsample or data_sample_strategy='goss' for randomness"
         )
         raise ValueError(msg)
-    if given(parameters, "use_quantized_grad", False):
+    if check_flag(given(parameters, "use_quantized_grad", False), "use_quantized_grad"):
         _check_quantised(parameters)
 
 
@@ -218,6 +218,9 @@ def metrics(training: Training, *requests: Any) -> tuple[list[str], list[Any]]:
             added = training.metric(request.metric, request.name)
         elif callable(request):
             added = training.on_probabilities(request)
+        elif not isinstance(request, str):
+            msg = f"eval_metric must hold names and callables, got {request!r}"
+            raise TypeError(msg)
         elif request in _RANK_METRICS:
             native += [request] if request not in native else []
             continue
@@ -400,9 +403,7 @@ def eval_sets(eval_set: Any, eval_X: Any, eval_y: Any) -> list[Any] | None:
         raise ValueError(msg)
     if eval_X is None:
         # one pair, or a tuple of pairs
-        if isinstance(eval_set, tuple) and not (
-            eval_set and isinstance(eval_set[0], tuple)
-        ):
+        if isinstance(eval_set, tuple) and not _are_pairs(eval_set):
             eval_set = [eval_set] if eval_set else None
         return eval_pairs(eval_set)
     if eval_set is not None:
@@ -416,6 +417,15 @@ def eval_sets(eval_set: Any, eval_X: Any, eval_y: Any) -> list[Any] | None:
     return list(zip(eval_X, eval_y, strict=True)) or None
 
 
+def _are_pairs(values: tuple[Any, ...]) -> bool:
+    """Whether each value is a pair, whose features are more than a list of numbers."""
+    return bool(values) and all(
+        isinstance(v, tuple)
+        or (isinstance(v, list) and len(v) == 2 and hasattr(v[0], "shape"))
+        for v in values
+    )
+
+
 def by_part(eval_sets: list[Any] | None) -> dict[str, Any]:
     """Return evaluation sets as the arguments that are not deprecated."""
     if eval_sets is None:
@@ -425,11 +435,16 @@ def by_part(eval_sets: list[Any] | None) -> dict[str, Any]:
 
 
 @contextmanager
-def deprecations_by(eval_set: Any) -> Iterator[None]:
-    """Keep from users that eval_set is deprecated, if they did not use it."""
+def deprecations_by(eval_set: Any, eval_sets: Any) -> Iterator[None]:
+    """Keep from users that eval_set is deprecated, if they did not use it.
+
+    Only where it is needed: filters of warnings are not safe among threads.
+    """
+    if eval_set is not None or eval_sets is None:
+        yield
+        return
     with warnings.catch_warnings():
-        if eval_set is None:
-            warnings.filterwarnings("ignore", "The argument 'eval_set'")
+        warnings.filterwarnings("ignore", "The argument 'eval_set'")
         yield
 
 

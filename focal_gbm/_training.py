@@ -17,7 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm import _kernels
 from focal_gbm._calls import warn_if_undefined
-from focal_gbm._checks import Float64Array, check_finite_vector, check_weights
+from focal_gbm._checks import (
+    Float64Array,
+    check_finite_vector,
+    check_flag,
+    check_weights,
+)
 from focal_gbm.loss import FocalLoss
 from focal_gbm.objective import FocalMetric, FocalObjective
 
@@ -178,7 +183,8 @@ class ProgressBar:
 def progress_bar(estimator: Any, make: Callable[..., Any]) -> Iterator[list[Any]]:
     """Give the progress bar of a fit as a list of callbacks, empty if none is wanted,
     and leave it as it is when the fit ends."""
-    bars = [make(type(estimator).__name__)] if estimator.progress else []
+    is_wanted = check_flag(estimator.progress, "progress")
+    bars = [make(type(estimator).__name__)] if is_wanted else []
     try:
         yield bars
     finally:
@@ -197,8 +203,10 @@ def start_of_rows(
     value for all rows is a start like any other. ``names`` are the parameters'."""
     name, eval_name = names
     given = check_finite_vector(scores, name)
-    if eval_scores is None and len(given) and (given == given[0]).all():
-        return float(given[0]), None
+    if len(given) and (given == given[0]).all():
+        others = eval_scores.values() if isinstance(eval_scores, dict) else eval_scores
+        if all((np.asarray(other) == given[0]).all() for other in others or ()):
+            return float(given[0]), None
     if has_eval_sets and eval_scores is None:
         msg = f"{eval_name} must be given where {name} differs by row"
         raise ValueError(msg)
@@ -222,12 +230,25 @@ def copies_of(callbacks: Sequence[Any], reporting: tuple[type, ...]) -> list[Any
     return copies
 
 
-def listed(values: Any) -> Any:
-    """Return what was given for the evaluation sets as a list, from whichever iterable
-    it came; a dict by position and None stay."""
-    if values is None or isinstance(values, (dict, list, str)):
+def listed(values: Any, name: str = "") -> Any:
+    """Return what was given as a list, from whichever iterable it came; text, a dict by
+    position and None stay. With a ``name``, what is no iterable is refused."""
+    if values is None or isinstance(values, (dict, str)):
         return values
-    return list(values)
+    if name and not isinstance(values, Iterable):
+        msg = f"{name} must be a list, got {values!r}"
+        raise TypeError(msg)
+    # LightGBM takes no integers of NumPy for positions
+    return [v.item() if isinstance(v, np.integer) else v for v in values]
+
+
+def check_lasts(values: Any, name: str) -> None:
+    """Refuse an iterator as a parameter: the next fit would find it empty."""
+    if isinstance(values, Iterator):
+        msg = (
+            f"{name} is an iterator, which lasts for one fit; pass a list of its items"
+        )
+        raise TypeError(msg)
 
 
 def eval_pairs(eval_set: Any) -> list[tuple[Any, Any]] | None:
@@ -252,6 +273,28 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, (tuple, list)) and len(value) == 2
 
 
+def check_eval_scores(eval_sets: Sequence[Any] | None, scores: Any, name: str) -> None:
+    """Check the scores to begin from of the evaluation sets, a list or a dict by
+    position."""
+    if scores is None:
+        return
+    given = scores if isinstance(scores, dict) else dict(enumerate(scores))
+    n_sets = len(eval_sets or ())
+    if set(given) != set(range(n_sets)):
+        msg = (
+            f"{name} must hold scores for each of the {n_sets} evaluation sets, got "
+            f"them for {sorted(given)}"
+        )
+        raise ValueError(msg)
+    for i, (_, labels) in enumerate(eval_sets or ()):
+        n_given = len(check_finite_vector(given[i], f"{name}[{i}]"))
+        if n_given != len(labels):
+            msg = (
+                f"{name}[{i}] must have {len(labels)} values, one a row, got {n_given}"
+            )
+            raise ValueError(msg)
+
+
 def check_eval_weights(
     eval_sets: Sequence[Any] | None, weights: Any, name: str
 ) -> None:
@@ -264,16 +307,32 @@ def check_eval_weights(
 
 
 def check_eval_classes(
-    eval_sets: Sequence[Any] | None, metrics: Sequence[str], stops_early: bool
-) -> None:
-    """Refuse, or warn of, evaluation sets on which rank metrics are undefined.
+    eval_sets: Sequence[Any] | None,
+    weights: Any,
+    positive: Any,
+    metrics: Sequence[str],
+    *,
+    stops_early: bool,
+) -> Iterator[str]:
+    """Refuse evaluation sets without rows, and, where training stops early, those on
+    which rank metrics are undefined; yield what is to be said of others.
 
-    ``metrics`` are the names of those in use; each set is a pair of features and codes.
+    ``positive`` is the positive class among the labels of the sets, and ``metrics`` are
+    the names of the rank metrics in use.
     """
-    for i, (_, codes) in enumerate(eval_sets or ()):
-        if not metrics or len(np.unique(codes)) > 1:
+    if not isinstance(weights, dict):
+        weights = dict(enumerate(weights or ()))
+    for i, (_, labels) in enumerate(eval_sets or ()):
+        if len(labels) == 0:
+            msg = f"evaluation set {i} holds no row: leave it out"
+            raise ValueError(msg)
+        is_positive = labels == positive
+        weight = weights.get(i)
+        if weight is not None:
+            is_positive = is_positive[np.asarray(weight) > 0]
+        if not metrics or len(np.unique(is_positive)) > 1:
             continue
-        missing = "positive" if not np.any(codes) else "negative"
+        missing = "negative" if is_positive.any() else "positive"
         said = (
             f"evaluation set {i} holds no {missing} row, where {', '.join(metrics)} "
             "cannot tell one model from another"
@@ -284,4 +343,4 @@ def check_eval_classes(
                 "set out, wait for its labels, or stop on the log-loss"
             )
             raise ValueError(msg)
-        warnings.warn(said, UserWarning, stacklevel=3)
+        yield said

@@ -3,12 +3,15 @@ are lost, metrics on probabilities, a progress bar, and a booster that says all.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import re
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -23,11 +26,11 @@ from xgboost.callback import (
 )
 from xgboost.core import XGBoostError
 
-from focal_gbm._calls import rows_of
+from focal_gbm._calls import c_interface, rows_of
 from focal_gbm._checks import check_count, check_real, did_you_mean
 from focal_gbm._columns import check_columns, in_memory, is_arrow
 from focal_gbm._labels import encode
-from focal_gbm._training import ProgressBar, Training, start_of_rows
+from focal_gbm._training import ProgressBar, Training, listed, start_of_rows
 from focal_gbm.calibration import from_state, state_of
 from focal_gbm.loss import FocalLoss
 from focal_gbm.objective import METRICS, FocalMetric
@@ -61,6 +64,7 @@ _NAMESAKES = {
 _ATTRIBUTE = "focal_gbm"
 # base_score is a float32 probability, and 1 would be an infinite score.
 _LARGEST = 1.0 - 2.0**-24
+_SAFE_START = 13.0  # log-odds; XGBoost 3 clips at 13.8
 
 
 def check_parameters(
@@ -90,15 +94,19 @@ def check_parameters(
         value = others[name]
         msg = f"XGBoost has no use for parameter {name!r} (given {value!r}){hint}"
         raise ValueError(msg)
+
+
+def namesakes(parameters: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is to be said of parameters that are taken for the focal ones."""
     for name, (ours, theirs, synonym) in _NAMESAKES.items():
-        is_default = parameters[ours] in (None, 2.0)
-        if parameters.get(name) and is_default and parameters[name] != 0:
-            msg = (
+        is_set = isinstance(parameters.get(name), Real) and parameters[name] != 0
+        value = parameters[ours]
+        if is_set and (value is None or (isinstance(value, Real) and value == 2.0)):
+            yield (
                 f"{name} is XGBoost's own, {theirs}, and {ours} is at its default; set "
                 f"{ours} if you mean the focal loss, and {synonym} in place of {name} "
                 "if you do not"
             )
-            warnings.warn(msg, UserWarning, stacklevel=3)
 
 
 def _unused(parameters: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
@@ -109,12 +117,29 @@ def _unused(parameters: Mapping[str, Any], others: Mapping[str, Any]) -> list[st
     names = (*others, "booster", "tree_method")
     asked = {k: parameters[k] for k in names if parameters[k] is not None}
     asked |= {"objective": "binary:logistic", "verbosity": 1}
-    with warnings.catch_warnings(record=True) as caught, config_context(verbosity=1):
-        warnings.simplefilter("always")
+    with _messages() as messages, config_context(verbosity=1):
         rows = DMatrix(np.zeros((2, 1)), label=[0, 1])
         Booster(asked, [rows]).save_config()
-    told = " ".join(str(w.message) for w in caught if "not used" in str(w.message))
-    return [name for name in re.findall(r'"(.*?)"', told) if name in others]
+    said = " ".join(message for message in messages if "not used" in message)
+    return [name for name in re.findall(r'"(.*?)"', said) if name in others]
+
+
+@contextmanager
+def _messages() -> Iterator[list[str]]:
+    """Give what XGBoost logs in this thread as a list.
+
+    By its C interface, whose callback is one a thread: outside of the main one its
+    warnings do not reach Python, and filters of warnings are not safe among threads.
+    """
+    messages: list[str] = []
+    library = c_interface("xgboost.core")
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+    keep = kind(lambda text: messages.append(text.decode(errors="replace")))
+    library.XGBRegisterLogCallback(keep)
+    try:
+        yield messages
+    finally:
+        library.XGBRegisterLogCallback(library.callback)
 
 
 @dataclass(frozen=True)
@@ -202,7 +227,7 @@ def metrics(
     are_log_odds = training.loss.link == "posterior" and not training.prior_shift
     if isinstance(eval_metric, str) or callable(eval_metric):
         eval_metric = [eval_metric]
-    requests = list(eval_metric or [])
+    requests = listed(eval_metric, "eval_metric") or []
     if not any(isinstance(request, str) for request in requests):
         requests.insert(0, "logloss")  # as XGBoost does
     native: list[str] = []
@@ -328,9 +353,10 @@ class Closing(TrainingCallback):
             self._rounds = rounds
         return model
 
-    def constant(self, booster: Booster) -> float:
-        """Return the constant for the trees that predictions will use."""
-        if booster.num_boosted_rounds() == self._rounds:
+    def constant(self, booster: Booster, *, again: bool = False) -> float:
+        """Return the constant for the trees that predictions will use; measured
+        ``again`` if the booster has changed."""
+        if booster.num_boosted_rounds() == self._rounds and not again:
             return self._constant
         return self._measure(booster)
 
@@ -363,9 +389,7 @@ def complete(booster: Booster, session: Session) -> Booster:
     booster = _as_stopped(booster)
     loss = training.loss
     if training.init_score is None:  # else base_score does not act
-        constant = session.closing.constant(booster)
-        start = _raw_start(booster, loss.link) + constant
-        booster.set_param({"base_score": _base_score(start, loss.link)})
+        _shift(booster, session.closing, loss.link)
     session.closing.matrix = None
     _keep(
         booster,
@@ -379,6 +403,35 @@ def complete(booster: Booster, session: Session) -> Booster:
         },
     )
     return booster
+
+
+def _shift(booster: Booster, closing: Closing, link: str) -> None:
+    """Add the closing constant to every raw score, by base_score as far as that goes.
+
+    XGBoost 3 takes probabilities below 1e-6 for 1e-6: the rest goes into the first
+    tree, or the bias of a linear model.
+    """
+    wanted = _raw_start(booster, link) + closing.constant(booster)
+    booster.set_param({"base_score": _base_score(wanted, link)})
+    if link == "logit" or abs(wanted) < _SAFE_START:
+        return
+    rest = closing.constant(booster, again=True)
+    if abs(rest) < 1e-6:
+        return
+    model = json.loads(booster.save_raw("json"))
+    part = model["learner"]["gradient_booster"]
+    if part["name"] == "gblinear":
+        part["model"]["weights"][-1] += rest
+    else:
+        tree = _tree_model(model)["trees"][0]
+        rest /= part.get("weight_drop", [1.0])[0]  # of dart
+        for i, child in enumerate(tree["left_children"]):
+            if child == -1:
+                tree["split_conditions"][i] += rest
+                tree["base_weights"][i] += rest
+    attributes = booster.attributes()
+    booster.load_model(bytearray(json.dumps(model).encode()))
+    booster.set_attr(**attributes)
 
 
 def has_split(booster: Booster) -> bool:
@@ -436,7 +489,8 @@ def _classes_state(classes: NDArray[Any]) -> dict[str, Any]:
     if classes.dtype.kind in "mM":  # whole numbers of the unit in the dtype
         whole = classes.astype(np.int64).tolist()
         return {"classes": whole, "dtype": classes.dtype.str}
-    return {"classes": classes.tolist()}
+    dtype = None if classes.dtype.kind in "OU" else classes.dtype.str
+    return {"classes": classes.tolist(), "dtype": dtype}
 
 
 def holds(booster: Booster, calibrator: Any) -> bool:
@@ -472,9 +526,10 @@ def restore(booster: Booster) -> tuple[FocalLoss, float, NDArray[Any], Any]:
         )
         warnings.warn(msg, UserWarning, stacklevel=3)
         return loss, said["threshold"], np.arange(2), calibrator
-    classes = np.asarray(said["classes"])
-    if said.get("dtype"):
-        classes = classes.astype(np.int64).astype(said["dtype"])
+    dtype = said.get("dtype")
+    is_time = dtype is not None and np.dtype(dtype).kind in "mM"
+    classes = np.asarray(said["classes"], dtype=np.int64 if is_time else dtype)
+    classes = classes.astype(dtype) if is_time else classes
     return loss, said["threshold"], classes, calibrator
 
 
@@ -498,6 +553,14 @@ def encoded(
     if weights is not None:
         weights = [training.sample_weight if w is sample_weight else w for w in weights]
     return pairs or None, weights
+
+
+def by_position(weights: Any, n_sets: int) -> list[Any] | None:
+    """Return the weights of the evaluation sets as a list, from a dict too."""
+    weights = listed(weights, "sample_weight_eval_set")
+    if isinstance(weights, dict):
+        weights = [weights.get(i) for i in range(n_sets)]
+    return weights or None
 
 
 def with_labels(eval_sets: list[Any] | None, training: Training) -> list[Any] | None:

@@ -226,12 +226,14 @@ class _Parametric(NamedTuple):
 
 class _Steps(NamedTuple):
     steps: IsotonicRegression
-    margin: float
+    margin: float  # at 0
+    top: float | None = None  # at 1; None: the same
 
     def __call__(self, x: Float64Array) -> Float64Array:
         if len(x) == 0:  # refused by IsotonicRegression
             return x
-        p = np.clip(self.steps.predict(x), self.margin, 1.0 - self.margin)
+        top = self.margin if self.top is None else self.top
+        p = np.clip(self.steps.predict(x), self.margin, 1.0 - top)
         moved: Float64Array = logit(p)
         return moved
 
@@ -241,7 +243,16 @@ def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) ->
         return _unmoved
     if method == "isotonic":
         steps = IsotonicRegression(out_of_bounds="clip").fit(x, y, weight)
-        return _Steps(steps, 0.5 / (np.count_nonzero(weight) + 1.0))
+        total = float(weight.sum())
+        # half a row of the class, by its mean weight
+        low, top = (
+            0.5 * w / (total + w)
+            for w in (
+                weight[(y > 0) & (weight > 0)].mean(),
+                weight[(y == 0) & (weight > 0)].mean(),
+            )
+        )
+        return _Steps(steps, low, top)
     used = weight > 0
     negative, positive = x[used & (y == 0)], x[used & (y > 0)]
     low = float(np.quantile(negative, 0.05))
@@ -397,12 +408,19 @@ def state_of(calibrator: Any) -> dict[str, Any] | None:
     """Return a calibrator of this module as plain numbers and texts, None if it is none
     of them."""
     if type(calibrator) is PriorShift:
-        return {"type": "PriorShift", "parameters": calibrator.get_params()}
+        rates = calibrator.rates
+        return {
+            "type": "PriorShift",
+            "parameters": {
+                "kept_negatives": float(calibrator.kept_negatives),
+                "rates": None if rates is None else [float(rate) for rate in rates],
+            },
+        }
     if type(calibrator) is not LogOddsCalibrator:
         return None
-    state = {
+    state: dict[str, Any] = {
         "type": "LogOddsCalibrator",
-        "parameters": calibrator.get_params(),
+        "parameters": {"method": str(calibrator.method), "cv": int(calibrator.cv)},
         "method": calibrator.method_,
     }
     fitted = calibrator._map
@@ -414,6 +432,7 @@ def state_of(calibrator: Any) -> dict[str, Any] | None:
             "x": steps.X_thresholds_.tolist(),
             "y": steps.y_thresholds_.tolist(),
             "margin": fitted.margin,
+            "top": fitted.top,
         }
     return state
 
@@ -433,7 +452,7 @@ def from_state(state: Mapping[str, Any] | None) -> Any:
     elif "x" in state:
         # thresholds are monotone, and so their own fit
         steps = IsotonicRegression(out_of_bounds="clip").fit(state["x"], state["y"])
-        fitted = _Steps(steps, state["margin"])
+        fitted = _Steps(steps, state["margin"], state["top"])
     calibrator._map = fitted
     calibrator.coef_ = getattr(fitted, "coef", np.empty(0))
     return calibrator

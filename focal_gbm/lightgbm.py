@@ -18,6 +18,7 @@ from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from lightgbm import Booster, LGBMClassifier
 from numpy.typing import ArrayLike
 
@@ -25,13 +26,14 @@ from focal_gbm import _lightgbm
 from focal_gbm._checks import check_vector
 from focal_gbm._classifier import (
     FocalClassifierMixin,
-    warn_without_split,
     with_parameters_of,
+    without_split,
 )
 from focal_gbm._columns import check_columns, in_memory
 from focal_gbm._mlflow import types_trusted
 from focal_gbm._training import (
     check_eval_classes,
+    check_eval_scores,
     check_eval_weights,
     listed,
     progress_bar,
@@ -275,29 +277,36 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         labels = training.labels
         eval_sets = _lightgbm.encoded(eval_sets, given_X, y, training, labels)
         of_sets = {
-            "eval_names": listed(eval_names),
-            "eval_sample_weight": listed(eval_sample_weight),
-            "eval_class_weight": listed(eval_class_weight),
+            "eval_names": listed(eval_names, "eval_names"),
+            "eval_sample_weight": listed(eval_sample_weight, "eval_sample_weight"),
+            "eval_class_weight": listed(eval_class_weight, "eval_class_weight"),
         }
-        check_eval_weights(
-            eval_sets, of_sets["eval_sample_weight"], "eval_sample_weight"
-        )
+        eval_weights = of_sets["eval_sample_weight"]
+        check_eval_weights(eval_sets, eval_weights, "eval_sample_weight")
+        eval_scores = listed(eval_init_score, "eval_init_score")
+        check_eval_scores(eval_sets, eval_scores, "eval_init_score")
+        if score_by_row is None:
+            eval_scores = None
         metric = _lightgbm.given(parameters, "metric", "binary_logloss")
         if not callable(eval_metric):
-            eval_metric = listed(eval_metric)
+            eval_metric = listed(eval_metric, "eval_metric")
         native, measures = _lightgbm.metrics(training, eval_metric, metric)
-        callbacks = [*(callbacks or ())]
-        check_eval_classes(
+        callbacks = listed(callbacks, "callbacks") or []
+        for message in check_eval_classes(
             eval_sets,
+            eval_weights,
+            training.classes[1],
             _lightgbm.rank_metrics(native, measures),
-            _lightgbm.stops_early(parameters, callbacks),
-        )
+            stops_early=_lightgbm.stops_early(parameters, callbacks),
+        ):
+            self._warn(message)
         of_columns = {
-            "feature_name": listed(feature_name),
-            "categorical_feature": listed(categorical_feature),
+            "feature_name": listed(feature_name, "feature_name"),
+            "categorical_feature": listed(categorical_feature, "categorical_feature"),
         }
         calibrator = self._cross_calibrated(
             training,
+            getattr(y, "index", None) if isinstance(y, pd.Series) else None,
             {"init_score": init_score, "init_model": init_model},
             callbacks,
             **_lightgbm.by_part(eval_sets),
@@ -312,9 +321,11 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             callbacks.append(closing)
         with (
             progress_bar(self, _lightgbm.Progress) as bars,
-            self._lending(session),
+            # class weights act in the loss: the parent would multiply them into those
+            # of the rows, and metrics and base rate would shift
+            self._lending(session, class_weight=None, _class_weight=None),
             types_trusted(),
-            _lightgbm.deprecations_by(eval_set),
+            _lightgbm.deprecations_by(eval_set, eval_sets),
         ):
             super().fit(
                 X,
@@ -322,7 +333,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
                 sample_weight=training.sample_weight,
                 init_score=score_by_row,
                 eval_set=eval_sets,
-                eval_init_score=listed(eval_init_score),
+                eval_init_score=eval_scores,
                 eval_metric=measures,
                 callbacks=[*callbacks, *bars],
                 init_model=init_model,
@@ -406,6 +417,21 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     def _give_callbacks(self, _model: Any, callbacks: list[Any]) -> dict[str, Any]:
         return {"callbacks": callbacks}
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters of the estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to list the parameters of a calibrator that is an estimator too.
+
+        Returns
+        -------
+        parameters : dict
+            Values by name.
+        """
+        return self._as_given(super().get_params(deep))
+
     @classmethod
     def _library_parameters(cls) -> set[str]:
         return _lightgbm.known_parameters()
@@ -440,15 +466,5 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         if booster is not None and session is not None:
             booster = _lightgbm.complete(booster, session)
             self._complete(session.training, session.calibrator)
-            warn_without_split(_lightgbm.has_split(booster))
+            self._warn(without_split(_lightgbm.has_split(booster)))
         self.__dict__["_Booster"] = booster
-
-    @property
-    def _class_weight(self) -> None:
-        """None: the parent would multiply class weights into those of the rows, and
-        metrics and base rate would shift."""
-        return None
-
-    @_class_weight.setter
-    def _class_weight(self, value: Any) -> None:
-        pass

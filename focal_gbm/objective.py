@@ -237,6 +237,10 @@ class FocalObjective:
         return form, weights, np.float32(shift)
 
 
+# Names of which XGBoost takes the maximum, whatever they measure.
+_MAXIMISED = ("auc", "map", "ndcg", "pre")
+
+
 @suggest_parameters
 @dataclass(frozen=True)
 class FocalMetric:
@@ -269,7 +273,8 @@ class FocalMetric:
     name : str or None, default=None
         How the booster lists it; None: the metric's own name. XGBoost guesses the
         direction of early stopping from the name and takes what it does not know
-        for a loss, so there the rank metrics are reported as "neg_..." and negated.
+        for a loss, so there the rank metrics are reported as "neg_..." and negated,
+        and losses with names like "premium" or "map_cost" as "loss_...".
 
     Examples
     --------
@@ -313,7 +318,9 @@ class FocalMetric:
     def __name__(self) -> str:
         """The name that XGBoost lists."""
         name = self.name or self.metric
-        return f"neg_{name}" if self.is_higher_better else name
+        if self.is_higher_better:
+            return f"neg_{name}"
+        return f"loss_{name}" if name.startswith(_MAXIMISED) else name
 
     def __call__(
         self,

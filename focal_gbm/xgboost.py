@@ -19,6 +19,7 @@ from inspect import signature
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from xgboost import Booster, DMatrix, XGBClassifier, XGBModel
@@ -27,13 +28,15 @@ from focal_gbm import _xgboost
 from focal_gbm._checks import check_vector
 from focal_gbm._classifier import (
     FocalClassifierMixin,
-    warn_without_split,
     with_parameters_of,
+    without_split,
 )
 from focal_gbm._columns import check_columns, in_memory
 from focal_gbm._training import (
     check_eval_classes,
+    check_eval_scores,
     check_eval_weights,
+    check_lasts,
     eval_pairs,
     listed,
     progress_bar,
@@ -238,6 +241,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         parameters = self.get_params(deep=False)
         others = getattr(self, "kwargs", None) or {}
         _xgboost.check_parameters(parameters, others, self._own_parameters())
+        for message in _xgboost.namesakes(parameters):
+            self._warn(message)
         given_X, X = X, in_memory(X)
         check_columns(X, "XGBoost", any_arrow=True)
         base_score = parameters["base_score"]
@@ -266,25 +271,35 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             check_vector(base_margin, "base_margin", np.float64, len(training.y))
         eval_sets, eval_weights = _xgboost.encoded(
             eval_sets,
-            listed(sample_weight_eval_set),
+            _xgboost.by_position(sample_weight_eval_set, len(eval_sets or ())),
             given_X,
             y,
             sample_weight,
             training,
         )
         check_eval_weights(eval_sets, eval_weights, "sample_weight_eval_set")
+        eval_scores = listed(base_margin_eval_set, "base_margin_eval_set")
+        check_eval_scores(eval_sets, eval_scores, "base_margin_eval_set")
+        if score_by_row is None:
+            eval_scores = None
+        check_lasts(self.eval_metric, "eval_metric")
+        check_lasts(self.callbacks, "callbacks")
         native, evaluation = _xgboost.metrics(training, self.eval_metric)
-        callbacks = [*(self.callbacks or ())]
-        check_eval_classes(
+        callbacks = listed(self.callbacks, "callbacks") or []
+        for message in check_eval_classes(
             eval_sets,
+            eval_weights,
+            1,
             _xgboost.rank_metrics(native, evaluation),
-            _xgboost.stops_early(parameters, callbacks),
-        )
+            stops_early=_xgboost.stops_early(parameters, callbacks),
+        ):
+            self._warn(message)
         of_columns: dict[str, Any] = {"verbose": verbose}
         if feature_weights is not None:  # no argument of fit any more after 3.4
             of_columns["feature_weights"] = feature_weights
         calibrator = self._cross_calibrated(
             training,
+            getattr(y, "index", None) if isinstance(y, pd.Series) else None,
             {"base_margin": base_margin, "xgb_model": xgb_model},
             callbacks,
             eval_set=_xgboost.with_labels(eval_sets, training),
@@ -315,7 +330,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
                 eval_set=eval_sets,
                 xgb_model=xgb_model,
                 sample_weight_eval_set=eval_weights,
-                base_margin_eval_set=listed(base_margin_eval_set),
+                base_margin_eval_set=eval_scores,
                 **of_columns,
             )
         return self
@@ -344,7 +359,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             "iteration_range": iteration_range,
         }
         if output_margin:
-            return super().predict(X, output_margin=True, **arguments)
+            raw = super().predict(X, output_margin=True, **arguments)
+            return raw if len(raw) else raw.reshape(-1)  # 3.4 gives shape (0, 0)
         result = self.predict_proba(X, **arguments)
         return self.classes_[(result[:, 1] > self.threshold_).astype(int)]
 
@@ -376,7 +392,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             "iteration_range": iteration_range,
         }
         if self._says_probabilities():
-            return super().predict_proba(X, **arguments)
+            result = super().predict_proba(X, **arguments)
+            return result if len(result) else result.reshape(0, 2)
         return self._probabilities(self._raw_score(X, **arguments))
 
     def load_model(self, fname: Any) -> None:
@@ -428,23 +445,20 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         super().save_model(fname)
 
     def _keep(self, calibrator: Any) -> None:
-        self.calibrator_ = calibrator
         _xgboost.keep_calibrator(self.get_booster(), calibrator)
+        self.calibrator_ = calibrator
 
     @property
     def classes_(self) -> NDArray[Any]:
         """Labels, the second being the positive class."""
-        if "_session" in self.__dict__:  # the parent's fit knows no others
-            return np.arange(2)
+        session: _xgboost.Session | None = self.__dict__.get("_session")
+        if session is not None and session.closing.matrix is None:
+            return np.arange(2)  # the parent's fit, before it reads the rows
         return self._classes
 
     def _give_callbacks(self, model: Any, callbacks: list[Any]) -> dict[str, Any]:
         model.set_params(callbacks=callbacks or None)
         return {}
-
-    @classmethod
-    def _library_parameters(cls) -> set[str]:
-        return {*signature(XGBModel.__init__).parameters}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters of the estimator.
@@ -459,9 +473,11 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         parameters : dict
             Values by name.
         """
-        parameters: dict[str, Any] = super().get_params(deep)
-        # what the user set, also while other values are lent to the parent's fit
-        return {**parameters, **self.__dict__.get("_given", {})}
+        return self._as_given(super().get_params(deep))
+
+    @classmethod
+    def _library_parameters(cls) -> set[str]:
+        return {*signature(XGBModel.__init__).parameters}
 
     def get_xgb_params(self) -> dict[str, Any]:
         """Return what goes to XGBoost."""
@@ -502,5 +518,5 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             booster = _xgboost.complete(booster, session)
             self._classes = session.training.classes
             self._complete(session.training, session.calibrator)
-            warn_without_split(_xgboost.has_split(booster))
+            self._warn(without_split(_xgboost.has_split(booster)))
         self.__dict__["_Booster"] = booster

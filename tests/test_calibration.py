@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from focal_gbm import LogOddsCalibrator, PriorShift
-from focal_gbm.calibration import METHODS
+from focal_gbm.calibration import METHODS, from_state, state_of
 
 ALL = pytest.mark.parametrize("method", METHODS)
 
@@ -225,3 +227,34 @@ def test_few_positives_are_told():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         LogOddsCalibrator("platt").fit(x, y)
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.01, 0.001])
+@pytest.mark.parametrize("method", [m for m in METHODS if m != "auto"])
+def test_thinned_negatives_that_are_weighted_back(method, kept):
+    """The steps are bounded by half a row of a class, not by half a unit of weight."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(-9, 1.8, 200_000)
+    y = (rng.random(len(x)) < expit(x)).astype(int)
+    rows = (y == 1) | (rng.random(len(x)) < kept)
+    weight = np.where(y == 1, 1.0, 1 / kept)[rows]
+    calibrator = LogOddsCalibrator(method).fit(x[rows], y[rows], weight)
+    p = expit(calibrator.predict(x[rows]))
+    rate = np.average(y[rows], weights=weight)
+    assert np.average(p, weights=weight) == pytest.approx(rate, rel=0.02)
+
+
+def test_state_as_plain_numbers():
+    x = np.linspace(-4, 4, 300)
+    y = np.arange(300) % 3 == 0
+    calibrators = [
+        PriorShift(kept_negatives=np.float32(0.5)),
+        PriorShift(kept_negatives=Fraction(1, 2), rates=np.array([0.1, 0.2]).tolist()),
+        *(LogOddsCalibrator(method, cv=np.int64(3)).fit(x, y) for method in METHODS),
+    ]
+    for calibrator in calibrators:
+        state = json.loads(json.dumps(state_of(calibrator)))
+        twin = from_state(state)
+        np.testing.assert_allclose(twin.predict(x), calibrator.predict(x), rtol=1e-14)
+    assert state_of(IsotonicRegression()) is None
+    assert from_state(None) is None

@@ -3,17 +3,25 @@ and the callbacks of the folds."""
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 import warnings
 
 import lightgbm as lgb
 import numpy as np
+import pandas as pd
 import pytest
 from libraries import BOTH, LIGHTGBM, make_rows
 from sklearn.base import BaseEstimator, clone
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    TimeSeriesSplit,
+)
 from xgboost.callback import EarlyStopping, TrainingCallback, TrainingCheckPoint
 
 from focal_gbm import (
@@ -76,7 +84,7 @@ def test_nested_parameters(library, data):
     )
     twin.set_params(calibration=PriorShift(), calibration__kept_negatives=0.25)
     assert twin.calibration.kept_negatives == 0.25
-    with pytest.raises(ValueError, match="calibration__method was set, and calibr"):
+    with pytest.raises(ValueError, match="calibration='platt' has no parameter"):
         type(model)(calibration="platt").set_params(calibration__method="isotonic")
     with pytest.raises(ValueError, match="Invalid parameter"):
         model.set_params(calibration__magic=1)
@@ -172,6 +180,119 @@ def test_a_splitter_reads_the_rows_and_labels(library, data):
     np.testing.assert_array_equal(
         model.predict_proba(X), given.fit(X, words).predict_proba(X)
     )
+
+
+@BOTH
+def test_folds_as_masks_ranges_and_series(library, data):
+    X, y = data
+    first = np.arange(1500) < 700
+
+    class OfSeries:
+        """A splitter that reads the index of the labels."""
+
+        def split(self, X, y=None, groups=None):
+            assert y.index[0] == 5
+            yield range(700), tuple(range(700, 1500))
+            yield list(range(700, 1500)), np.flatnonzero(first)
+
+        def get_n_splits(self, *_):
+            return 2
+
+    by_mask = [(first, ~first), (~first, first)]
+    models = [
+        small(library, calibration="platt", calibration_cv=cv).fit(X, labels)
+        for cv, labels in (
+            (by_mask, y),
+            (OfSeries(), pd.Series(y, index=np.arange(1500) + 5)),
+            ([*by_mask, (first, np.arange(0))], y),
+        )
+    ]
+    for model in models[1:]:
+        np.testing.assert_array_equal(
+            model.predict_proba(X), models[0].predict_proba(X)
+        )
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("cv", "message"),
+    [
+        ("x", "calibration_cv must be a number of folds >= 2, a splitter or"),
+        (1.5, "calibration_cv must be a number of folds"),
+        (True, "calibration_cv must be a number of folds"),
+        (1, "calibration_cv must be a number of folds"),
+        ([1, 2], "calibration_cv must hold pairs of positions below 1500"),
+        ([(np.arange(9), np.arange(9, 9999))], "must hold pairs.*split 0 is none"),
+        ([(np.arange(9), [0.5])], "must hold pairs of positions"),
+        ([(np.arange(9),)], "must hold pairs of positions"),
+        ([(np.arange(9), np.ones(9, bool))], "must hold pairs|leaves one class"),
+    ],
+)
+def test_folds_that_are_none(library, cv, message, data):
+    X, y = data
+    model = small(library, calibration="platt", calibration_cv=cv)
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y)
+
+
+@BOTH
+def test_a_fold_whose_rows_weigh_nothing_is_named(library, data):
+    X, y = data
+    weight = np.where(np.arange(1500) < 900, 0.0, 1.0)
+    model = small(library, calibration="platt", calibration_cv=TimeSeriesSplit(4))
+    with pytest.raises(ValueError, match=r"calibration_cv leaves one class.*weight 0"):
+        model.fit(X, y, sample_weight=weight)
+
+
+@BOTH
+def test_a_model_with_a_generator_has_copies(library, data):
+    X, y = data
+    splits = [(np.arange(700), np.arange(700, 1500))]
+    model = small(library, calibration="platt", calibration_cv=iter(splits)).fit(X, y)
+    for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(twin.predict_proba(X), model.predict_proba(X))
+        with pytest.raises(ValueError, match="holds no fold"):
+            twin.fit(X, y)
+
+
+@BOTH
+def test_calibrators_that_are_no_estimators(library, data):
+    X, y = data
+
+    class Plain:
+        def fit(self, log_odds, y):
+            return self
+
+        def predict(self, log_odds):
+            return log_odds
+
+    class Silent(BaseEstimator):
+        def fit(self, log_odds, y):
+            pass
+
+        def predict(self, log_odds):
+            return log_odds
+
+    with pytest.raises(TypeError, match="calibration=Plain must be an estimator that"):
+        small(library, calibration=Plain()).fit(X, y)
+    with pytest.raises(TypeError, match="calibration=Silent: fit must return"):
+        small(library, calibration=Silent()).fit(X, y)
+    model = small(library, calibration=LinearRegression(), calibration_cv=2)
+    with pytest.raises(ValueError, match="2D array") as caught:
+        model.fit(X, y)
+    assert "raised by calibration=LinearRegression()" in caught.value.__notes__[0]
+    weighted = small(library, calibration=Column(), calibration_cv=2)
+    with pytest.raises(TypeError, match="sample_weight") as caught:
+        weighted.fit(X, y, sample_weight=np.ones(1500))
+    assert "raised by calibration=Column()" in caught.value.__notes__[0]
+
+
+@BOTH
+def test_failed_parameters_set_nothing(library):
+    model = small(library, calibration=LogOddsCalibrator())
+    with pytest.raises(ValueError, match="Invalid parameter calibration__magic"):
+        model.set_params(n_estimators=77, calibration__magic=1)
+    assert model.n_estimators == 10
 
 
 @BOTH
@@ -357,18 +478,19 @@ def test_callbacks_that_report_are_not_copied(data, tmp_path, capsys):
     assert capsys.readouterr().out.count("binary_logloss") == 3
 
 
+class Column(BaseEstimator):
+    def fit(self, log_odds, y):
+        target = np.where(y == 1, 1.0, -4.0)
+        self.line_ = LinearRegression().fit(log_odds[:, None], target)
+        return self
+
+    def predict(self, log_odds):
+        return self.line_.predict(log_odds[:, None])
+
+
 @BOTH
 def test_a_regression_on_log_odds_is_a_calibrator(library, data):
     X, y = data
-
-    class Column(BaseEstimator):
-        def fit(self, log_odds, y):
-            target = np.where(y == 1, 1.0, -4.0)
-            self.line_ = LinearRegression().fit(log_odds[:, None], target)
-            return self
-
-        def predict(self, log_odds):
-            return self.line_.predict(log_odds[:, None])
 
     model = small(library, calibration=Column(), calibration_cv=2).fit(X, y)
     assert model.predict_proba(X)[:, 1].mean() == pytest.approx(y.mean(), rel=0.5)

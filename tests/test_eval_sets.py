@@ -8,12 +8,17 @@ import warnings
 import lightgbm as lgb
 import numpy as np
 import pytest
-from libraries import BOTH, BOTH_LINKS, LIGHTGBM, make_rows
+from libraries import BOTH, BOTH_LINKS, LIGHTGBM, XGBOOST, make_rows
 from scipy.special import expit
 from sklearn.metrics import log_loss
 from xgboost.callback import EarlyStopping
 
-from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier, PriorShift
+from focal_gbm import (
+    FocalLGBMClassifier,
+    FocalMetric,
+    FocalXGBClassifier,
+    PriorShift,
+)
 
 IGNORE = pytest.mark.filterwarnings("ignore:The argument 'eval_set'")
 
@@ -268,3 +273,142 @@ def test_a_mistyped_metric_is_named(metric, hint, data):
     with pytest.raises(ValueError, match=f"no metric '{metric}'.*{hint}") as caught:
         FocalXGBClassifier(eval_metric=metric).fit(X, y)
     assert "Stack trace" not in str(caught.value)
+
+
+def scored(library, scores, later):
+    """Return the arguments of fit that say where to begin."""
+    if library is LIGHTGBM:
+        return {"init_score": scores, "eval_init_score": later}
+    return {"base_margin": scores, "base_margin_eval_set": later, "verbose": False}
+
+
+@IGNORE
+@BOTH
+def test_one_start_for_all_sets_is_part_of_the_model(library, data):
+    """As people do who boost from the average by hand."""
+    X, y = data
+    start = np.log(y.mean() / (1 - y.mean()))
+    later = [(X[:500], y[:500]), (X[500:900], y[500:900])]
+    scores = [np.full(500, start), np.full(400, start)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "The argument 'eval_set'")
+        model = small(library).fit(
+            X, y, eval_set=later, **scored(library, np.full(3000, start), scores)
+        )
+    alone = scored(library, np.full(3000, start), None)
+    plain = small(library).fit(X, y, eval_set=later, **alone)
+    np.testing.assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+    assert model.evals_result_ == plain.evals_result_
+    assert model.predict_proba(X)[:, 1].mean() == pytest.approx(y.mean(), rel=1e-5)
+
+
+@IGNORE
+@BOTH
+@pytest.mark.parametrize(
+    ("later", "message"),
+    [
+        ([np.zeros(500)], "for each of the 2 evaluation sets"),
+        ([np.zeros(500), np.zeros(9)], r"\[1\] must have 400 values, one a row, got 9"),
+        ([np.full(500, np.nan), np.zeros(400)], r"\[0\] must be finite, got nan"),
+        ({0: np.zeros(500)}, "for each of the 2 evaluation sets"),
+    ],
+    ids=["too few", "too short", "missing", "a dictionary"],
+)
+def test_scores_of_evaluation_sets(library, later, message, data):
+    X, y = data
+    sets = [(X[:500], y[:500]), (X[500:900], y[500:900])]
+    given = scored(library, X[:, 0].copy(), later)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ValueError, match=message):
+            small(library).fit(X, y, eval_set=sets, **given)
+
+
+@IGNORE
+@BOTH
+def test_weights_that_leave_one_class_are_no_set_of_two(library, data):
+    X, y = data
+    weights = [np.where(y[:400] == 1, 0.0, 1.0)]
+    name = "eval_sample_weight" if library is LIGHTGBM else "sample_weight_eval_set"
+    model = with_metric(library, "auc", **stopping(library))
+    with pytest.raises(ValueError, match="set 0 holds no positive row, where auc"):
+        model.fit(
+            X, y, eval_set=[(X[:400], y[:400])], **{name: weights}, **silent(library)
+        )
+
+
+@IGNORE
+@BOTH
+@pytest.mark.parametrize("labels", [(1, 2), ("a", "b"), (False, True)], ids=str)
+def test_the_missing_class_is_named_rightly(library, labels, data):
+    X, y = data
+    classes = np.array(labels)
+    model = with_metric(library, "auc", **stopping(library))
+    for code, missing in ((0, "positive"), (1, "negative")):
+        later = X[:400], classes[np.full(400, code)]
+        with pytest.raises(ValueError, match=f"holds no {missing} row"):
+            model.fit(X, classes[y], eval_set=[later], **silent(library))
+
+
+@IGNORE
+@BOTH
+def test_a_set_without_rows_is_refused(library, data):
+    X, y = data
+    with pytest.raises(ValueError, match="evaluation set 0 holds no row"):
+        small(library).fit(X, y, eval_set=[(X[:0], y[:0])], **silent(library))
+
+
+def test_a_loss_is_minimised_whatever_its_name(data):
+    """XGBoost takes the maximum of what begins with auc, map, ndcg or pre."""
+    X, y = data
+    sets = {"eval_set": [(X[:900], y[:900])], "verbose": False}
+    rounds = []
+    for name in ("loss", "premium", "map_cost", "auc_loss"):
+        metric = FocalMetric(metric="log_loss", name=name)
+        model = small(XGBOOST, early_stopping_rounds=3, eval_metric=metric)
+        rounds.append(model.fit(X, y, **sets).best_iteration)
+    assert len(set(rounds)) == 1
+    assert rounds[0] > 1
+
+
+def test_iterators_as_parameters_are_refused(data):
+    """They would be empty in the next fit."""
+    X, y = data
+    for kwargs in (
+        {"eval_metric": iter(["auc"])},
+        {"callbacks": (c for c in [EarlyStopping(2)])},
+    ):
+        with pytest.raises(TypeError, match="is an iterator, which lasts for one fit"):
+            FocalXGBClassifier(**kwargs).fit(X, y)
+    metrics = np.array(["auc", "logloss"])
+    model = FocalXGBClassifier(eval_metric=metrics, n_estimators=2)
+    weights = {0: np.ones(400)}
+    model.fit(
+        X,
+        y,
+        eval_set=[(X[:400], y[:400])],
+        sample_weight_eval_set=weights,
+        verbose=False,
+    )
+    assert list(model.evals_result_["validation_0"]) == ["auc", "logloss"]
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["callbacks", "eval_metric"])
+def test_what_is_no_list_is_named(library, name, data):
+    X, y = data
+    in_fit = library is LIGHTGBM
+    model = library.model(**({} if in_fit else {name: 5}))
+    with pytest.raises(TypeError, match=f"{name} must be a list, got 5"):
+        model.fit(X, y, **({name: 5} if in_fit else {}))
+
+
+def test_columns_by_numbers_of_numpy(data):
+    X, y = data
+    small_ = {"n_estimators": 3, "n_jobs": 1, "verbose": -1}
+    plain = FocalLGBMClassifier(**small_).fit(X.round(), y, categorical_feature=[0])
+    for columns in (np.array([0]), [np.int64(0)], (0,)):
+        model = FocalLGBMClassifier(**small_)
+        model.fit(X.round(), y, categorical_feature=columns)
+        np.testing.assert_array_equal(model.predict_proba(X), plain.predict_proba(X))

@@ -6,18 +6,26 @@ import gc
 import pickle
 import subprocess
 import sys
+import threading
 import warnings
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import lightgbm as lgb
 import numpy as np
 import pytest
 from libraries import BOTH, LIGHTGBM, XGBOOST, make_rows
 from lightgbm import LGBMModel
+from sklearn.base import clone
 from xgboost import XGBClassifier
 from xgboost.callback import TrainingCallback
 
-from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+from focal_gbm import (
+    FocalLGBMClassifier,
+    FocalXGBClassifier,
+    LogOddsCalibrator,
+    PriorShift,
+)
 
 STOP = 3
 IS_LIGHTGBM_4_7 = tuple(map(int, lgb.__version__.split(".")[:2])) >= (4, 7)
@@ -284,6 +292,113 @@ def test_the_first_tree_is_shifted_as_by_lightgbm(data):
     ]
     # the closing constant, which the parent does not have
     np.testing.assert_allclose(np.concatenate(shifts), shifts[0][0], atol=1e-4)
+
+
+def in_threads(work, n):
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(work, range(n)))
+
+
+def test_parameters_are_checked_in_every_thread(data):
+    """XGBoost's warnings reach Python in the main thread alone."""
+    X, y = data
+    errors = []
+
+    def fit(_):
+        try:
+            FocalXGBClassifier(n_estimators=2, n_jobs=1, etaa=0.1).fit(X, y)
+        except ValueError as error:
+            errors.append(str(error))
+
+    in_threads(fit, 4)
+    assert len(errors) == 4
+    assert all("no use for parameter 'etaa'" in error for error in errors)
+
+
+@BOTH
+def test_fits_in_threads_leave_warnings_alone(library, data):
+    """Filters are the whole process's, and threads that change them lose some."""
+    X, y = data
+    more = {"eta": 0.1} if library is XGBOOST else {}
+    before = list(warnings.filters), warnings.showwarning, warnings._showwarnmsg_impl
+    expected = library.model(
+        n_jobs=1, n_estimators=3, calibration="platt", calibration_cv=2, **more
+    )
+    expected.fit(X, y)
+
+    def fit(_):
+        model = clone(expected)
+        return model.fit(X, y).predict_proba(X)
+
+    for p in in_threads(fit, 8):
+        np.testing.assert_array_equal(p, expected.predict_proba(X))
+    after = list(warnings.filters), warnings.showwarning, warnings._showwarnmsg_impl
+    assert after == before
+
+
+def test_an_old_model_predicts_its_labels_while_a_new_one_is_fitted(data):
+    X, y = data
+    words = np.where(y == 1, "b", "a")
+    seen = []
+
+    class Predicting(TrainingCallback):
+        def after_iteration(self, _model, epoch, _evals_log):
+            if hasattr(model, "loss_"):
+                seen.extend(model.predict(X[:20]))
+            return False
+
+    model = FocalXGBClassifier(n_estimators=2, n_jobs=1, callbacks=[Predicting()])
+    model.fit(X, words)
+    model.fit(X, words)
+    assert set(seen) <= {"a", "b"}
+    assert len(seen) == 40
+
+
+def test_a_calibrator_of_numpy_numbers_is_kept(data):
+    X, y = data
+    for calibration in (
+        PriorShift(kept_negatives=np.float32(0.5)),
+        LogOddsCalibrator("platt", cv=np.int64(3)),
+    ):
+        model = FocalXGBClassifier(
+            n_estimators=3, n_jobs=1, calibration=calibration, calibration_cv=2
+        ).fit(X, y)
+        assert type(model.calibrator_) is type(calibration)
+
+
+@BOTH
+def test_metrics_of_users_are_not_copied_into_folds(library, data):
+    X, y = data
+
+    class Locked:
+        __name__ = "locked"
+
+        def __init__(self):
+            self.lock = threading.Lock()
+
+        def __call__(self, y_true, y_pred):
+            return 0.5
+
+    if library is LIGHTGBM:  # which copies metrics itself
+        return
+    model = library.model(n_jobs=1, n_estimators=2, eval_metric=Locked())
+    model.set_params(calibration="platt", calibration_cv=2)
+    model.fit(X, y, eval_set=[(X, y)], verbose=False)
+
+
+@BOTH
+def test_no_rows_give_no_predictions(library, data):
+    X, y = data
+    for calibration in (None, "platt"):
+        model = library.model(n_jobs=1, n_estimators=2, calibration=calibration)
+        model.fit(X, y)
+        if library is LIGHTGBM:
+            with pytest.raises(ValueError, match="0 sample"):
+                model.predict(X[:0])
+            continue
+        assert model.predict(X[:0]).shape == (0,)
+        assert model.predict_proba(X[:0]).shape == (0, 2)
+        assert model.decision_function(X[:0]).shape == (0,)
 
 
 MLFLOW = """

@@ -12,6 +12,7 @@ import polars
 import pytest
 from libraries import BOTH, make_rows
 
+from focal_gbm import FocalLGBMClassifier
 from focal_gbm._labels import encode
 
 FIT, LATER = slice(0, 1400), slice(1400, None)
@@ -145,6 +146,102 @@ def test_labels_of_several_types_are_refused(library, data):
     days = [datetime.date(2024, 1, 1), datetime.datetime(2024, 1, 2)] * 1000
     with pytest.raises(ValueError, match="one type, got date, datetime"):
         library.model(n_jobs=1).fit(X, np.array(days, dtype=object))
+
+
+DAYS = np.array(["2024-01-01", "2024-02-01"], "datetime64[D]")
+
+
+@BOTH
+def test_dates_of_every_kind(library, data):
+    X, y = data
+    plain = library.model(n_jobs=1, n_estimators=3).fit(X, DAYS[y])
+    stamps = pd.Series(pd.to_datetime(DAYS[y]))
+    for labels in (
+        stamps,
+        stamps.astype(object),
+        np.array([stamp.date() for stamp in stamps], dtype=object),
+        stamps.dt.tz_localize("UTC").astype(object),
+    ):
+        model = library.model(n_jobs=1, n_estimators=3).fit(X, labels)
+        assert (model.classes_ == DAYS).all()
+        np.testing.assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+        assert model.score(X, labels) == plain.score(X, DAYS[y])
+        plain.calibrate(X, labels)
+        plain.calibrator_ = None
+
+
+def test_class_weights_by_equal_labels(data):
+    X, y = data
+    words = np.where(y == 1, "b", "a")
+    model = FocalLGBMClassifier(n_estimators=3, n_jobs=1, verbose=-1)
+    for labels, keys in (
+        (y, (False, True)),
+        (y.astype(bool), (0, 1)),
+        (y.astype(float), (np.int8(0), np.int8(1))),
+        (DAYS[y], tuple(DAYS)),
+        (DAYS[y], tuple(map(pd.Timestamp, DAYS))),
+        (words, ("a", "b")),
+    ):
+        weights = {keys[0]: 1.0, keys[1]: 3.0}
+        model.set_params(class_weight=weights).fit(X, labels)
+        assert model.threshold_ == 0.25
+        assert model.class_weight is weights
+        model.set_params(class_weight={keys[1]: 3.0}).fit(X, labels)
+        assert model.threshold_ == 0.25
+    with pytest.raises(ValueError, match="class_weight names the label 'c', which y"):
+        model.set_params(class_weight={"a": 1, "c": 2}).fit(X, words)
+
+
+@BOTH
+def test_scores_of_labels_of_every_kind(library, data):
+    X, y = data
+    plain = library.model(n_jobs=1, n_estimators=5).fit(X, y)
+    for kind, make in KINDS.items():
+        assert plain.score(X, make(y)) == plain.score(X, y), kind
+    texts = np.where(y == 1, "b", "a").astype(np.dtypes.StringDType())
+    model = library.model(n_jobs=1, n_estimators=5).fit(X, texts)
+    assert model.classes_.tolist() == ["a", "b"]
+    assert model.score(X, texts) == plain.score(X, y)
+
+
+@BOTH
+def test_switches_are_switches(library, data):
+    X, y = data
+    for value in ("x", 2, None, [1, 2], np.nan):
+        with pytest.raises(ValueError, match="progress must be True or False"):
+            library.model(progress=value).fit(X, y)
+    unbalanced = FocalLGBMClassifier(n_estimators=2, n_jobs=1, verbose=-1)
+    plain = unbalanced.fit(X, y).threshold_
+    for value, is_on in (("true", True), ("false", False), (0, False), (1, True)):
+        unbalanced.set_params(is_unbalance=value).fit(X, y)
+        assert (unbalanced.threshold_ != plain) == is_on
+    with pytest.raises(ValueError, match="is_unbalance must be True or False"):
+        unbalanced.set_params(is_unbalance=[1, 2]).fit(X, y)
+
+
+@BOTH
+@pytest.mark.parametrize("rate", [1e-7, 1e-9])
+@pytest.mark.parametrize("n_estimators", [1, 20])
+def test_rates_near_zero_and_one(library, rate, n_estimators, data):
+    """XGBoost 3 takes a base_score below 1e-6 for 1e-6."""
+    X, y = data
+    heavy = (y == 1).sum() / (y == 0).sum() / rate
+    weight = np.where(y == 1, 1.0, heavy)
+    modes = [{}, {"min_child_weight": 1e30}]
+    if library.name == "xgboost":
+        modes += [{"booster": "dart"}, {"booster": "gblinear", "learning_rate": 0.1}]
+    for mode in modes:
+        for labels, sign in ((y, 1), (1 - y, -1)):
+            model = library.model(n_jobs=1, n_estimators=n_estimators, **mode)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                f = sign * model.fit(X, labels, sample_weight=weight).decision_function(
+                    X
+                )
+            p = np.average(1 / (1 + np.exp(-f)), weights=weight)
+            assert p / np.average(y, weights=weight) == pytest.approx(1, rel=0.01)
+            raw, _ = library.plain(model, X)
+            np.testing.assert_allclose(sign * raw, f, atol=1e-5)
 
 
 @BOTH
