@@ -35,6 +35,7 @@ ORDER = (
     "_mlflow",
     "_labels",
     "_training",
+    "_calibrated",
     "_classifier",
     "_lightgbm",
     "lightgbm",
