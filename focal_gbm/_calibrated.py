@@ -115,17 +115,17 @@ class CalibratedMixin:
     def _cross_calibrated(
         self,
         training: Training,
-        y_index: Any,
+        given_y: Any,
         begun: Mapping[str, Any],
         callbacks: Sequence[Any],
         **fit_arguments: Any,
     ) -> Any:
         """Return the calibrator fitted to log-odds of rows that were left out.
 
-        ``y_index`` is the index of the labels if they came with one, for splitters that
-        read it; ``begun`` are the arguments that say where to begin. The user's
-        ``callbacks`` belong to the model; the folds get copies of those that have
-        copies, since they may end the training or change its rate.
+        ``given_y`` are the labels as the user passed them; ``begun`` are the
+        arguments that say where to begin. The user's ``callbacks`` belong to the model;
+        the folds get copies of those that have copies, since they may end the training
+        or change its rate.
         """
         if self.calibration is None:
             return None
@@ -143,7 +143,11 @@ class CalibratedMixin:
         X, y, weight = training.X, training.y, training.sample_weight
         X = X.tocsr() if issparse(X) else X  # not every format gives its rows
         log_odds = np.full(len(y), np.nan)
-        for fit, held in self._calibration_splits(X, training.labels, y_index):
+        labels = training.labels
+        of_splits: Any = labels
+        if isinstance(given_y, pd.Series):  # splitters may read its index
+            of_splits = pd.Series(labels, index=given_y.index)
+        for fit, held in self._calibration_splits(X, of_splits):
             kept = fit if weight is None else fit[weight[fit] > 0]
             if len(np.unique(y[kept])) < 2:
                 msg = (
@@ -156,7 +160,7 @@ class CalibratedMixin:
             with autologging_paused():
                 model.fit(
                     _safe_indexing(X, fit),
-                    training.labels[fit],
+                    labels[fit],
                     sample_weight=None if weight is None else weight[fit],
                     **fit_arguments,
                     **self._give_callbacks(model, copies),
@@ -168,7 +172,7 @@ class CalibratedMixin:
         return _fitted(calibrator, log_odds[seen], y[seen], weight)
 
     def _calibration_splits(
-        self, X: Any, labels: NDArray[Any], y_index: Any
+        self, X: Any, y: Any
     ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """Return the rows to fit to and the rows held out of each fold."""
         cv = self.calibration_cv
@@ -181,10 +185,9 @@ class CalibratedMixin:
                 f"iterable of splits, got {cv!r}"
             )
             raise ValueError(msg)
-        y = labels if y_index is None else pd.Series(labels, index=y_index)
         try:
             if is_count or hasattr(cv, "split"):
-                cv = check_cv(cv, labels, classifier=True).split(X, y)
+                cv = check_cv(cv, y, classifier=True).split(X, y)
             splits = list(cv)
         except ValueError as error:
             if "groups" in str(error):
@@ -199,7 +202,7 @@ class CalibratedMixin:
                 "list(splitter.split(X, y)) to fit again"
             )
             raise ValueError(msg)
-        return [_rows_of_split(split, i, len(labels)) for i, split in enumerate(splits)]
+        return [_rows_of_split(split, i, len(y)) for i, split in enumerate(splits)]
 
     def _for_fold(self) -> Any:
         """Return an unfitted copy for a fold of the calibration, without calibration

@@ -110,7 +110,8 @@ def check_vector(
         msg = (
             f"{name} must hold numbers, one a row, got {type(values).__name__}: {error}"
         )
-        raise type(error)(msg) from error
+        kind_of_error = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind_of_error(msg) from error
     if array.ndim != 1:
         msg = f"{name} must be one-dimensional, got shape {array.shape}"
         raise ValueError(msg)

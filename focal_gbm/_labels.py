@@ -39,12 +39,8 @@ def as_labels(y: Any) -> NDArray[Any]:
         return labels
     values = pd.unique(labels)
     if all(isinstance(value, (Real, Decimal, np.bool_)) for value in values):
-        is_whole = all(float(value).is_integer() for value in values)
-        listed = labels.tolist()
-        is_plain = all(isinstance(v, (bool, int, float, np.generic)) for v in values)
-        if is_plain:
-            return np.asarray(listed)
-        return np.asarray(listed, dtype=np.int64 if is_whole else np.float64)
+        numbers = np.asarray(labels.tolist())
+        return numbers.astype(np.float64) if numbers.dtype == object else numbers
     kinds = {str if isinstance(v, str) else type(v) for v in values}
     if len(kinds) > 1:
         names = ", ".join(sorted(kind.__name__ for kind in kinds))

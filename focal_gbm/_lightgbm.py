@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -167,15 +168,20 @@ class Session:
     calibrator: Any
 
 
+@cache  # asked for in every call of predict
+def _weight_parameters() -> frozenset[str]:
+    return frozenset(aliases("scale_pos_weight") | aliases("is_unbalance"))
+
+
 def booster_parameters(
-    parameters: dict[str, Any], own: Collection[str], session: Session | None
+    parameters: dict[str, Any], own: frozenset[str], session: Session | None
 ) -> dict[str, Any]:
     """Return parameters without those that are the estimator's own and, for a fit,
     with what the training needs."""
-    parameters = {k: v for k, v in parameters.items() if k not in own and "__" not in k}
-    for name in ("scale_pos_weight", "is_unbalance"):
-        for alias in aliases(name):
-            parameters.pop(alias, None)
+    left_out = own | _weight_parameters()
+    parameters = {
+        k: v for k, v in parameters.items() if k not in left_out and "__" not in k
+    }
     if parameters.get("verbose", 0) is None:
         del parameters["verbose"]
     if session is not None:

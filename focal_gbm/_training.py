@@ -313,15 +313,16 @@ def check_eval_classes(
     metrics: Sequence[str],
     *,
     stops_early: bool,
-) -> Iterator[str]:
+) -> list[str]:
     """Refuse evaluation sets without rows, and, where training stops early, those on
-    which rank metrics are undefined; yield what is to be said of others.
+    which rank metrics are undefined; return what is to be said of others.
 
     ``positive`` is the positive class among the labels of the sets, and ``metrics`` are
     the names of the rank metrics in use.
     """
     if not isinstance(weights, dict):
         weights = dict(enumerate(weights or ()))
+    messages = []
     for i, (_, labels) in enumerate(eval_sets or ()):
         if len(labels) == 0:
             msg = f"evaluation set {i} holds no row: leave it out"
@@ -343,4 +344,5 @@ def check_eval_classes(
                 "set out, wait for its labels, or stop on the log-loss"
             )
             raise ValueError(msg)
-        yield said
+        messages.append(said)
+    return messages

@@ -391,17 +391,8 @@ def complete(booster: Booster, session: Session) -> Booster:
     if training.init_score is None:  # else base_score does not act
         _shift(booster, session.closing, loss.link)
     session.closing.matrix = None
-    _keep(
-        booster,
-        {
-            "gamma": loss.gamma,
-            "alpha": loss.alpha,
-            "link": loss.link,
-            "threshold": training.threshold,
-            **_classes_state(training.classes),
-            "calibrator": state_of(session.calibrator),
-        },
-    )
+    _describe(booster, loss, training.threshold, training.classes)
+    keep_calibrator(booster, session.calibrator)
     return booster
 
 
@@ -429,9 +420,7 @@ def _shift(booster: Booster, closing: Closing, link: str) -> None:
             if child == -1:
                 tree["split_conditions"][i] += rest
                 tree["base_weights"][i] += rest
-    attributes = booster.attributes()
     booster.load_model(bytearray(json.dumps(model).encode()))
-    booster.set_attr(**attributes)
 
 
 def has_split(booster: Booster) -> bool:
@@ -471,17 +460,25 @@ def _tree_model(model: dict[str, Any]) -> dict[str, Any]:
     return trees
 
 
-def _keep(booster: Booster, values: Mapping[str, Any]) -> None:
-    """Keep values in the booster that a model of XGBoost has no place for."""
-    text = booster.attr(_ATTRIBUTE)
-    kept = {**json.loads(text or "{}"), **values}
+def _describe(
+    booster: Booster, loss: FocalLoss, threshold: float, classes: NDArray[Any]
+) -> None:
+    """Keep in a booster what a model of XGBoost has no place for."""
+    kept = {
+        "gamma": loss.gamma,
+        "alpha": loss.alpha,
+        "link": loss.link,
+        "threshold": threshold,
+        **_classes_state(classes),
+    }
     booster.set_attr(**{_ATTRIBUTE: json.dumps(kept)})
 
 
 def keep_calibrator(booster: Booster, calibrator: Any) -> None:
     """Keep a calibrator of this library in a booster; another leaves no trace."""
-    if booster.attr(_ATTRIBUTE) is not None:
-        _keep(booster, {"calibrator": state_of(calibrator)})
+    kept = json.loads(booster.attr(_ATTRIBUTE))
+    kept["calibrator"] = state_of(calibrator)
+    booster.set_attr(**{_ATTRIBUTE: json.dumps(kept)})
 
 
 def _classes_state(classes: NDArray[Any]) -> dict[str, Any]:
@@ -495,7 +492,7 @@ def _classes_state(classes: NDArray[Any]) -> dict[str, Any]:
 
 def holds(booster: Booster, calibrator: Any) -> bool:
     """Whether the booster, and so its file, holds the calibrator of the estimator."""
-    kept = json.loads(booster.attr(_ATTRIBUTE) or "{}")
+    kept = json.loads(booster.attr(_ATTRIBUTE))
     return calibrator is None or kept.get("calibrator") is not None
 
 
@@ -515,7 +512,9 @@ def restore(booster: Booster) -> tuple[FocalLoss, float, NDArray[Any], Any]:
         if objective != OBJECTIVES["posterior"]:
             msg = f"the model must be one of 'binary:logistic', got {objective!r}"
             raise ValueError(msg)
-        return FocalLoss(gamma=0.0), 0.5, np.arange(2), None
+        plain = FocalLoss(gamma=0.0), 0.5, np.arange(2)
+        _describe(booster, *plain)  # a calibrator may come to it
+        return *plain, None
     said = json.loads(text)
     loss = FocalLoss(said["gamma"], said["alpha"], said["link"])
     calibrator = from_state(said.get("calibrator"))

@@ -18,7 +18,6 @@ from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from lightgbm import Booster, LGBMClassifier
 from numpy.typing import ArrayLike
 
@@ -257,8 +256,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         given_X, X = X, in_memory(X)
         check_columns(X, "LightGBM", any_arrow=False)
         eval_sets = _lightgbm.eval_sets(eval_set, eval_X, eval_y)
+        eval_scores = listed(eval_init_score, "eval_init_score")
         raw_start, score_by_row = _lightgbm.start_of(
-            self.link, init_score, eval_init_score, init_model, bool(eval_sets)
+            self.link, init_score, eval_scores, init_model, bool(eval_sets)
         )
         training = self._prepare(
             X,
@@ -283,7 +283,6 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         }
         eval_weights = of_sets["eval_sample_weight"]
         check_eval_weights(eval_sets, eval_weights, "eval_sample_weight")
-        eval_scores = listed(eval_init_score, "eval_init_score")
         check_eval_scores(eval_sets, eval_scores, "eval_init_score")
         if score_by_row is None:
             eval_scores = None
@@ -306,7 +305,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         }
         calibrator = self._cross_calibrated(
             training,
-            getattr(y, "index", None) if isinstance(y, pd.Series) else None,
+            y,
             {"init_score": init_score, "init_model": init_model},
             callbacks,
             **_lightgbm.by_part(eval_sets),

@@ -19,7 +19,6 @@ from inspect import signature
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from xgboost import Booster, DMatrix, XGBClassifier, XGBModel
@@ -247,11 +246,12 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         check_columns(X, "XGBoost", any_arrow=True)
         base_score = parameters["base_score"]
         eval_sets = eval_pairs(eval_set)
+        eval_scores = listed(base_margin_eval_set, "base_margin_eval_set")
         raw_start, score_by_row = _xgboost.start_of(
             self.link,
             base_score,
             base_margin,
-            base_margin_eval_set,
+            eval_scores,
             xgb_model,
             bool(eval_sets),
         )
@@ -278,7 +278,6 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             training,
         )
         check_eval_weights(eval_sets, eval_weights, "sample_weight_eval_set")
-        eval_scores = listed(base_margin_eval_set, "base_margin_eval_set")
         check_eval_scores(eval_sets, eval_scores, "base_margin_eval_set")
         if score_by_row is None:
             eval_scores = None
@@ -299,7 +298,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             of_columns["feature_weights"] = feature_weights
         calibrator = self._cross_calibrated(
             training,
-            getattr(y, "index", None) if isinstance(y, pd.Series) else None,
+            y,
             {"base_margin": base_margin, "xgb_model": xgb_model},
             callbacks,
             eval_set=_xgboost.with_labels(eval_sets, training),

@@ -296,6 +296,9 @@ def test_one_start_for_all_sets_is_part_of_the_model(library, data):
         model = small(library).fit(
             X, y, eval_set=later, **scored(library, np.full(3000, start), scores)
         )
+    read_once = scored(library, X[:, 0].copy(), iter([X[:500, 0], X[500:900, 0]]))
+    with pytest.warns(UserWarning, match="differs by row"):
+        small(library).fit(X, y, eval_set=later, **read_once)
     alone = scored(library, np.full(3000, start), None)
     plain = small(library).fit(X, y, eval_set=later, **alone)
     np.testing.assert_array_equal(model.predict_proba(X), plain.predict_proba(X))

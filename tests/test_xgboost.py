@@ -194,6 +194,19 @@ def test_what_a_file_cannot_hold_is_refused(data, tmp_path):
         FocalXGBClassifier().save_model(path)
 
 
+def test_a_plain_model_is_saved_with_its_calibrator(data, tmp_path):
+    X, y = data
+    small = {**SMALL, "n_estimators": 5, "n_jobs": 1}
+    XGBClassifier(**small).fit(X, y).save_model(tmp_path / "plain.json")
+    model = FocalXGBClassifier()
+    model.load_model(tmp_path / "plain.json")
+    model.set_params(calibration="platt").calibrate(X[:900], y[:900])
+    model.save_model(tmp_path / "calibrated.json")
+    twin = FocalXGBClassifier()
+    twin.load_model(tmp_path / "calibrated.json")
+    np.testing.assert_allclose(twin.predict_proba(X), model.predict_proba(X), rtol=1e-6)
+
+
 def test_a_file_without_its_labels_says_so(data, tmp_path):
     """Files of version 0.1 hold no dates."""
     X, y = data
