@@ -1,0 +1,43 @@
+"""Models saved by earlier versions load, and predict what they predicted."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import lightgbm
+import numpy as np
+import pytest
+import xgboost
+
+from golden import write
+
+FILES = sorted(write.FOLDER.glob("*.pkl"))
+INSTALLED = {"lightgbm": lightgbm.__version__, "xgboost": xgboost.__version__}
+
+
+def numbers(version):
+    return [int(part) for part in version.split(".")[:2]]
+
+
+def test_golden_files_of_both_libraries_exist():
+    names = {path.name.partition("-")[0] for path in FILES}
+    assert names == {"lightgbm", "xgboost"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("way", write.WAYS)
+def test_a_model_saved_earlier_predicts_the_same(path, way):
+    library, _, version = path.stem.partition("-")
+    if numbers(version) > numbers(INSTALLED[library]):
+        pytest.skip(f"{library} {INSTALLED[library]} cannot read models of {version}")
+    content = pickle.loads(path.read_bytes())
+    X, _ = write.rows()
+    with warnings.catch_warnings():
+        # the libraries' word that the pickle is of another version
+        warnings.simplefilter("ignore", UserWarning)
+        model = pickle.loads(content["pickles"][way])
+    np.testing.assert_allclose(
+        model.decision_function(X), content["log-odds"][way], rtol=1e-6
+    )
+    np.testing.assert_array_equal(model.predict(X) == "stolen", content["alerts"][way])
