@@ -17,7 +17,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
-from focal_gbm._checks import (
+from focal_gbm._validation import (
     Float64Array,
     check_count,
     check_finite_vector,

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from focal_gbm._checks import check_count, check_real
+from focal_gbm._validation import check_count, check_real
 
 Generator = np.random.Generator
 Floats = NDArray[np.float64]

@@ -15,28 +15,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from lightgbm import Booster, LGBMClassifier
 from numpy.typing import ArrayLike
 
-from focal_gbm import _lightgbm
-from focal_gbm._checks import check_vector
-from focal_gbm._classifier import (
+from focal_gbm._estimators.arguments import listed
+from focal_gbm._estimators.classifier import (
     FocalClassifierMixin,
     with_parameters_of,
     without_split,
 )
-from focal_gbm._columns import check_columns, in_memory
-from focal_gbm._mlflow import types_trusted
-from focal_gbm._training import (
+from focal_gbm._estimators.columns import check_columns, in_memory, readable
+from focal_gbm._estimators.evaluation import (
     check_eval_classes,
     check_eval_scores,
     check_eval_weights,
-    listed,
-    progress_bar,
 )
+from focal_gbm._estimators.lightgbm.callbacks import (
+    REPORTING,
+    Progress,
+    WithoutReset,
+    scores_are_predictions,
+)
+from focal_gbm._estimators.lightgbm.evaluation import (
+    by_part,
+    deprecations_by,
+    pairs_of,
+    stops_early,
+)
+from focal_gbm._estimators.lightgbm.parameters import (
+    booster_parameters,
+    check_parameters,
+    class_factors,
+    given,
+    known_parameters,
+)
+from focal_gbm._estimators.lightgbm.saved_model import has_split
+from focal_gbm._estimators.lightgbm.session import Session
+from focal_gbm._estimators.lightgbm.start import start_of
+from focal_gbm._estimators.mlflow import types_trusted
+from focal_gbm._estimators.progress import progress_bar
+from focal_gbm._validation import check_vector
 
 # Values that LightGBM can copy at no cost.
 _PLAIN = (str, int, float, type(None))
@@ -144,7 +167,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         "max_bin": 1023,
     }
 
-    _reporting_callbacks = _lightgbm.REPORTING
+    _reporting_callbacks = REPORTING
 
     @with_parameters_of(LGBMClassifier)
     def __init__(
@@ -252,12 +275,12 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             fails or is interrupted leaves the estimator as it was.
         """
         parameters = self.get_params(deep=False)
-        _lightgbm.check_parameters(parameters, self._own_parameters())
+        check_parameters(parameters, self._own_parameters())
         given_X, X = X, in_memory(X)
         check_columns(X, "LightGBM", any_arrow=False)
-        eval_sets = _lightgbm.eval_sets(eval_set, eval_X, eval_y)
+        eval_sets = pairs_of(eval_set, eval_X, eval_y)
         eval_scores = listed(eval_init_score, "eval_init_score")
-        raw_start, score_by_row = _lightgbm.start_of(
+        raw_start, score_by_row = start_of(
             self.link, init_score, eval_scores, init_model, bool(eval_sets)
         )
         training = self._prepare(
@@ -265,17 +288,20 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             y,
             sample_weight,
             class_weight=self.class_weight,
-            scale_pos_weight=_lightgbm.given(parameters, "scale_pos_weight", 1.0),
-            is_unbalance=_lightgbm.given(parameters, "is_unbalance", False),
+            class_factors=partial(class_factors, parameters),
             raw_start=raw_start,
             init_score=score_by_row,
             begins_at_zero=True,
-            n_jobs=self._process_n_jobs(_lightgbm.given(parameters, "num_threads")),
+            n_jobs=self._process_n_jobs(given(parameters, "num_threads")),
         )
         if init_score is not None:
             check_vector(init_score, "init_score", np.float64, len(training.y))
         labels = training.labels
-        eval_sets = _lightgbm.encoded(eval_sets, given_X, y, training, labels)
+        metric = given(parameters, "metric", "binary_logloss")
+        if not callable(eval_metric):
+            eval_metric = listed(eval_metric, "eval_metric")
+        session = Session.of(training, eval_metric, metric)
+        eval_sets = session.encoded(eval_sets, given_X, y, labels)
         of_sets = {
             "eval_names": listed(eval_names, "eval_names"),
             "eval_sample_weight": listed(eval_sample_weight, "eval_sample_weight"),
@@ -286,17 +312,13 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         check_eval_scores(eval_sets, eval_scores, "eval_init_score")
         if score_by_row is None:
             eval_scores = None
-        metric = _lightgbm.given(parameters, "metric", "binary_logloss")
-        if not callable(eval_metric):
-            eval_metric = listed(eval_metric, "eval_metric")
-        native, measures = _lightgbm.metrics(training, eval_metric, metric)
         callbacks = listed(callbacks, "callbacks") or []
         for message in check_eval_classes(
             eval_sets,
             eval_weights,
             training.classes[1],
-            _lightgbm.rank_metrics(native, measures),
-            stops_early=_lightgbm.stops_early(parameters, callbacks),
+            session.rank_metrics,
+            stops_early=stops_early(parameters, callbacks),
         ):
             self._warn(message)
         of_columns = {
@@ -308,23 +330,22 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             y,
             {"init_score": init_score, "init_model": init_model},
             callbacks,
-            **_lightgbm.by_part(eval_sets),
+            **by_part(eval_sets),
             eval_metric=eval_metric,
             **of_sets,
             **of_columns,
         )
-        closing = _lightgbm.Closing(training)
-        session = _lightgbm.Session(training, native, closing, calibrator)
-        callbacks.append(_lightgbm.WithoutReset())
-        if _lightgbm.scores_are_predictions(parameters):
-            callbacks.append(closing)
+        session = replace(session, calibrator=calibrator)
+        callbacks.append(WithoutReset())
+        if scores_are_predictions(parameters):
+            callbacks.append(session.closing)
         with (
-            progress_bar(self, _lightgbm.Progress) as bars,
+            progress_bar(self, Progress) as bars,
             # class weights act in the loss: the parent would multiply them into those
             # of the rows, and metrics and base rate would shift
             self._lending(session, class_weight=None, _class_weight=None),
             types_trusted(),
-            _lightgbm.deprecations_by(eval_set, eval_sets),
+            deprecations_by(eval_set, eval_sets),
         ):
             super().fit(
                 X,
@@ -333,7 +354,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
                 init_score=score_by_row,
                 eval_set=eval_sets,
                 eval_init_score=eval_scores,
-                eval_metric=measures,
+                eval_metric=session.measures,
                 callbacks=[*callbacks, *bars],
                 init_model=init_model,
                 **of_sets,
@@ -342,7 +363,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         return self
 
     def _raw_score(self, X: Any, **kwargs: Any) -> Any:
-        return self.predict(X, raw_score=True, **kwargs)
+        X = readable(X, "LightGBM", any_arrow=False)
+        return super().predict_proba(X, raw_score=True, **kwargs)
 
     def predict(
         self,
@@ -399,7 +421,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         probability : ndarray of shape (n_samples, 2), float64
             Columns in the order of ``classes_``.
         """
-        X = _lightgbm.readable(X)
+        X = readable(X, "LightGBM", any_arrow=False)
         as_it_is = pred_leaf or pred_contrib or raw_score or self._says_probabilities()
         result = super().predict_proba(
             X,
@@ -433,7 +455,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
 
     @classmethod
     def _library_parameters(cls) -> set[str]:
-        return _lightgbm.known_parameters()
+        return known_parameters()
 
     def _process_params(self, stage: str) -> dict[str, Any]:
         own = self._own_parameters()
@@ -449,21 +471,24 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         parameters: dict[str, Any] = super(FocalLGBMClassifier, reader)._process_params(
             stage
         )
-        session = None
+        parameters = booster_parameters(parameters, own)
         if stage == "fit":
             self._objective: Any = reader._objective
-            session = self._session
-        return _lightgbm.booster_parameters(parameters, own, session)
+            parameters = self._session.parameters(parameters)
+        return parameters
 
+    # A property, because tools that wrap the fit of LightGBM's own class (MLflow's
+    # autologging) copy the estimator when that returns: the model has to be complete
+    # when LGBMModel.fit (4.6, 4.7) sets the attribute.
     @property
     def _Booster(self) -> Booster | None:
         return self.__dict__.get("_Booster")
 
     @_Booster.setter
     def _Booster(self, booster: Booster | None) -> None:
-        session: _lightgbm.Session | None = self.__dict__.get("_session")
+        session: Session | None = self.__dict__.get("_session")
         if booster is not None and session is not None:
-            booster = _lightgbm.complete(booster, session)
-            self._complete(session.training, session.calibrator)
-            self._warn(without_split(_lightgbm.has_split(booster)))
+            booster = session.complete(booster)
+            self._set_fitted(session.training, session.calibrator)
+            self._warn(without_split(has_split(booster)))
         self.__dict__["_Booster"] = booster

@@ -9,19 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from focal_gbm import _kernels
-from focal_gbm._calls import check_heaviest, near_one, suggest_parameters
-from focal_gbm._checks import (
+from focal_gbm._kernels import cpu
+from focal_gbm._kernels.formulas import Exact, ExactPosterior
+from focal_gbm._kernels.rational import LARGEST_GAMMA
+from focal_gbm._validation import (
     Float64Array,
     check_alpha,
+    check_heaviest,
     check_labels,
     check_option,
     check_real,
     check_scores,
     check_weights,
+    suggest_parameters,
 )
-from focal_gbm._formula import Exact, ExactPosterior
-from focal_gbm._omega import LARGEST_GAMMA
 
 LINKS = ("posterior", "logit")
 
@@ -152,9 +153,9 @@ class FocalLoss:
         """
         score, y, weight = _checked(y_true, raw_prediction, sample_weight)
         if self.link == "posterior":
-            score = _mapped(_kernels.fill_raw_score, score + self.shift, self.gamma)
+            score = _mapped(cpu.fill_raw_score, score + self.shift, self.gamma)
         out = np.empty_like(score)
-        _kernels.fill_loss(score, y, self.gamma, out)
+        cpu.fill_loss(score, y, self.gamma, out)
         out *= np.where(y > 0, self.class_weights[1], self.class_weights[0])
         if weight is None:
             return out
@@ -229,10 +230,10 @@ class FocalLoss:
             form, shift = Exact(self.gamma), 0.0
         gradient, hessian = np.empty_like(score), np.empty_like(score)
         weights = self.class_weights
-        limit = _kernels.too_heavy(weights, np.float64)
+        limit = cpu.too_heavy(weights, np.float64)
         check_heaviest(weight, limit, np.float64)
-        _kernels.fill_derivatives(
-            form, score, y, weight, weights, shift, gradient, hessian
+        cpu.fill_derivatives(
+            form, score, y, weight, weights, limit, shift, gradient, hessian
         )
         return gradient, hessian
 
@@ -258,7 +259,7 @@ class FocalLoss:
         score = check_scores(raw_prediction, "raw_prediction")
         if self.link == "posterior":
             return score.copy()
-        return _mapped(_kernels.fill_log_odds, score, self.gamma) - self.shift
+        return _mapped(cpu.fill_log_odds, score, self.gamma) - self.shift
 
     def probability(self, raw_prediction: ArrayLike) -> Float64Array:
         """Return the probability of class 1, expit of :meth:`log_odds`.
@@ -304,7 +305,7 @@ class FocalLoss:
         x = check_scores(log_odds, "log_odds")
         if self.link == "posterior":
             return x.copy()
-        return _mapped(_kernels.fill_raw_score, x + self.shift, self.gamma)
+        return _mapped(cpu.fill_raw_score, x + self.shift, self.gamma)
 
     def constant(
         self, y_true: ArrayLike, sample_weight: ArrayLike | None = None
@@ -347,6 +348,14 @@ def base_log_odds(y_true: ArrayLike, sample_weight: ArrayLike | None = None) -> 
     negative = float(weight.sum(where=y == 0))
     half_a_row = 0.5 * (positive + negative) / np.count_nonzero(weight)
     return math.log(positive or half_a_row) - math.log(negative or half_a_row)
+
+
+def near_one(weight: Float64Array) -> Float64Array:
+    """Return weights divided by a power of two, which changes no digit, so that their
+    sum neither overflows nor vanishes."""
+    exponent = np.frexp(weight.max(initial=0.0))[1]
+    scaled: Float64Array = np.ldexp(weight, -exponent)
+    return scaled
 
 
 def _checked(

@@ -14,6 +14,7 @@ says. This module adds them around the parent's fit:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 from typing import Any, ClassVar
@@ -23,23 +24,40 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from xgboost import Booster, DMatrix, XGBClassifier, XGBModel
 
-from focal_gbm import _xgboost
-from focal_gbm._checks import check_vector
-from focal_gbm._classifier import (
+from focal_gbm._estimators.arguments import check_lasts, listed
+from focal_gbm._estimators.classifier import (
     FocalClassifierMixin,
     with_parameters_of,
     without_split,
 )
-from focal_gbm._columns import check_columns, in_memory
-from focal_gbm._training import (
+from focal_gbm._estimators.columns import check_columns, in_memory, readable
+from focal_gbm._estimators.evaluation import (
     check_eval_classes,
     check_eval_scores,
     check_eval_weights,
-    check_lasts,
     eval_pairs,
-    listed,
-    progress_bar,
 )
+from focal_gbm._estimators.progress import progress_bar
+from focal_gbm._estimators.xgboost.callbacks import REPORTING, Completion, Progress
+from focal_gbm._estimators.xgboost.evaluation import by_position, stops_early
+from focal_gbm._estimators.xgboost.objective import take
+from focal_gbm._estimators.xgboost.parameters import (
+    booster_parameters,
+    check_parameters,
+    class_factors,
+    device_of,
+    namesakes,
+)
+from focal_gbm._estimators.xgboost.saved_model import (
+    OBJECTIVES,
+    has_split,
+    holds,
+    keep_calibrator,
+    restore,
+)
+from focal_gbm._estimators.xgboost.session import Session
+from focal_gbm._estimators.xgboost.start import start_of
+from focal_gbm._validation import check_vector
 from focal_gbm.loss import FocalLoss
 
 
@@ -155,7 +173,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
 
     _rare_event_size: ClassVar = {"max_depth": 5, "max_bin": 1024}
 
-    _reporting_callbacks = _xgboost.REPORTING
+    _reporting_callbacks = REPORTING
 
     @with_parameters_of(XGBModel)
     def __init__(
@@ -239,15 +257,15 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         """
         parameters = self.get_params(deep=False)
         others = getattr(self, "kwargs", None) or {}
-        _xgboost.check_parameters(parameters, others, self._own_parameters())
-        for message in _xgboost.namesakes(parameters):
+        check_parameters(parameters, others, self._own_parameters())
+        for message in namesakes(parameters):
             self._warn(message)
         given_X, X = X, in_memory(X)
         check_columns(X, "XGBoost", any_arrow=True)
         base_score = parameters["base_score"]
         eval_sets = eval_pairs(eval_set)
         eval_scores = listed(base_margin_eval_set, "base_margin_eval_set")
-        raw_start, score_by_row = _xgboost.start_of(
+        raw_start, score_by_row = start_of(
             self.link,
             base_score,
             base_margin,
@@ -255,42 +273,43 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             xgb_model,
             bool(eval_sets),
         )
-        scale = parameters["scale_pos_weight"]
+        factors = class_factors(parameters["scale_pos_weight"])
         training = self._prepare(
             X,
             y,
             sample_weight,
-            scale_pos_weight=1.0 if scale is None else scale,
+            class_factors=lambda _: factors,
             raw_start=raw_start,
             start_probability=base_score,
             init_score=score_by_row,
-            device=_xgboost.device_of(parameters),
+            device=device_of(parameters),
             n_jobs=others.get("nthread", parameters["n_jobs"]),
         )
         if base_margin is not None:
             check_vector(base_margin, "base_margin", np.float64, len(training.y))
-        eval_sets, eval_weights = _xgboost.encoded(
+        check_lasts(self.eval_metric, "eval_metric")
+        check_lasts(self.callbacks, "callbacks")
+        session = Session.of(
+            training, self.eval_metric, continues=xgb_model is not None
+        )
+        eval_sets, eval_weights = session.encoded(
             eval_sets,
-            _xgboost.by_position(sample_weight_eval_set, len(eval_sets or ())),
+            by_position(sample_weight_eval_set, len(eval_sets or ())),
             given_X,
             y,
             sample_weight,
-            training,
         )
         check_eval_weights(eval_sets, eval_weights, "sample_weight_eval_set")
         check_eval_scores(eval_sets, eval_scores, "base_margin_eval_set")
         if score_by_row is None:
             eval_scores = None
-        check_lasts(self.eval_metric, "eval_metric")
-        check_lasts(self.callbacks, "callbacks")
-        native, evaluation = _xgboost.metrics(training, self.eval_metric)
         callbacks = listed(self.callbacks, "callbacks") or []
         for message in check_eval_classes(
             eval_sets,
             eval_weights,
             1,
-            _xgboost.rank_metrics(native, evaluation),
-            stops_early=_xgboost.stops_early(parameters, callbacks),
+            session.rank_metrics,
+            stops_early=stops_early(parameters, callbacks),
         ):
             self._warn(message)
         of_columns: dict[str, Any] = {"verbose": verbose}
@@ -301,23 +320,20 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             y,
             {"base_margin": base_margin, "xgb_model": xgb_model},
             callbacks,
-            eval_set=_xgboost.with_labels(eval_sets, training),
+            eval_set=session.labelled(eval_sets),
             sample_weight_eval_set=eval_weights,
             **of_columns,
         )
-        closing = _xgboost.Closing(training)
-        session = _xgboost.Session(
-            training, native, evaluation, closing, calibrator, xgb_model is not None
-        )
+        session = replace(session, calibrator=calibrator)
         rounds = self.get_num_boosting_rounds()
-        make_bar = partial(_xgboost.Progress, total=rounds)
+        make_bar = partial(Progress, total=rounds)
         with (
             progress_bar(self, make_bar) as bars,
             self._lending(
                 session,
                 objective=session.objective,
-                callbacks=[*callbacks, closing, *bars],
-                eval_metric=native or None,
+                callbacks=[*callbacks, Completion(self._completed), *bars],
+                eval_metric=session.native_metrics or None,
             ),
         ):
             self.__dict__.pop("evals_result_", None)  # that of the fit before
@@ -335,7 +351,18 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         return self
 
     def _raw_score(self, X: Any, **kwargs: Any) -> Any:
-        return self.predict(X, output_margin=True, **kwargs)
+        X = readable(X, "XGBoost", any_arrow=True)
+        raw = super().predict(X, output_margin=True, **kwargs)
+        return raw if len(raw) else raw.reshape(-1)  # 3.4 gives shape (0, 0)
+
+    def _completed(self, booster: Booster) -> Booster:
+        """Return the trained booster completed, and set what a fit sets beside it."""
+        session: Session = self._session
+        training = session.training
+        booster = session.complete(booster)
+        self._set_fitted(training, session.calibrator, _classes=training.classes)
+        self._warn(without_split(has_split(booster)))
+        return booster
 
     def predict(
         self,
@@ -351,15 +378,13 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         The arguments are those of :meth:`predict_proba`; with ``output_margin`` the
         result is XGBoost's own, the raw scores.
         """
-        X = _xgboost.readable(X)
         arguments: dict[str, Any] = {
             "validate_features": validate_features,
             "base_margin": base_margin,
             "iteration_range": iteration_range,
         }
         if output_margin:
-            raw = super().predict(X, output_margin=True, **arguments)
-            return raw if len(raw) else raw.reshape(-1)  # 3.4 gives shape (0, 0)
+            return self._raw_score(X, **arguments)
         result = self.predict_proba(X, **arguments)
         return self.classes_[(result[:, 1] > self.threshold_).astype(int)]
 
@@ -384,13 +409,13 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         probability : ndarray of shape (n_samples, 2), float32
             Columns in the order of ``classes_``.
         """
-        X = _xgboost.readable(X)
         arguments: dict[str, Any] = {
             "validate_features": validate_features,
             "base_margin": base_margin,
             "iteration_range": iteration_range,
         }
         if self._says_probabilities():
+            X = readable(X, "XGBoost", any_arrow=True)
             result = super().predict_proba(X, **arguments)
             return result if len(result) else result.reshape(0, 2)
         return self._probabilities(self._raw_score(X, **arguments))
@@ -407,7 +432,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         self.__dict__.pop("_Booster", None)  # the parent would load into it
         try:
             super().load_model(fname)
-            restored = _xgboost.restore(self._Booster)
+            restored = restore(self._Booster)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -434,7 +459,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             not hold.
         """
         check_is_fitted(self, "loss_")
-        if not _xgboost.holds(self.get_booster(), self.calibrator_):
+        if not holds(self.get_booster(), self.calibrator_):
             msg = (
                 "a file of XGBoost cannot hold the calibrator "
                 f"{type(self.calibrator_).__name__}; save the estimator with joblib or "
@@ -444,14 +469,14 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         super().save_model(fname)
 
     def _keep(self, calibrator: Any) -> None:
-        _xgboost.keep_calibrator(self.get_booster(), calibrator)
+        keep_calibrator(self.get_booster(), calibrator)
         self.calibrator_ = calibrator
 
     @property
     def classes_(self) -> NDArray[Any]:
         """Labels, the second being the positive class."""
-        session: _xgboost.Session | None = self.__dict__.get("_session")
-        if session is not None and session.closing.matrix is None:
+        session: Session | None = self.__dict__.get("_session")
+        if session is not None and session.rows.matrix is None:
             return np.arange(2)  # the parent's fit, before it reads the rows
         return self._classes
 
@@ -481,41 +506,27 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     def get_xgb_params(self) -> dict[str, Any]:
         """Return what goes to XGBoost."""
         parameters: dict[str, Any] = super().get_xgb_params()
+        parameters = booster_parameters(parameters, self._own_parameters())
         loss: FocalLoss | None = getattr(self, "loss_", None)
-        return _xgboost.booster_parameters(parameters, self._own_parameters(), loss)
+        if loss is not None:
+            parameters["objective"] = OBJECTIVES[loss.link]
+        return parameters
 
+    # What XGBClassifier.fit (2.1 to 3.4) calls to read the parameters of a fit.
     def _configure_fit(self, *args: Any) -> tuple[Any, ...]:
         """Return model, metric, parameters and more, by version, for a fit."""
         model, _, parameters, *rest = super()._configure_fit(*args)
-        session = self._session
-        parameters = _xgboost.training_parameters(parameters, session, model)
-        return (model, session.evaluation, parameters, *rest)
+        session: Session = self._session
+        return (model, session.evaluation, session.parameters(parameters, model), *rest)
 
+    # What XGBClassifier.fit (2.1 to 3.4) calls to make each DMatrix.
     def _create_dmatrix(self, ref: DMatrix | None, **kwargs: Any) -> DMatrix:
-        session = self._session
+        session: Session = self._session
         if session.continues:
             # the bins of these rows are not those of the trees that are there
             matrix = DMatrix(**kwargs, nthread=self.n_jobs)
         else:
             matrix = super()._create_dmatrix(ref, **kwargs)
-        if session.closing.matrix is None:  # the training rows come first
-            session.closing.matrix = matrix
-            _xgboost.without_copies(matrix)
+        if session.rows.matrix is None:  # the training rows come first
+            take(session.rows, matrix)
         return matrix
-
-    @property
-    def _Booster(self) -> Booster:
-        if "_Booster" not in self.__dict__:
-            msg = f"{type(self).__name__} is not fitted"
-            raise AttributeError(msg)
-        return self.__dict__["_Booster"]
-
-    @_Booster.setter
-    def _Booster(self, booster: Booster) -> None:
-        session: _xgboost.Session | None = self.__dict__.get("_session")
-        if session is not None:
-            booster = _xgboost.complete(booster, session)
-            self._classes = session.training.classes
-            self._complete(session.training, session.calibrator)
-            self._warn(without_split(_xgboost.has_split(booster)))
-        self.__dict__["_Booster"] = booster

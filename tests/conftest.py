@@ -8,12 +8,9 @@ import tempfile
 from pathlib import Path
 
 # Numba notices edits of the file that holds a compiled loop, not of the formulas
-# that the loop calls; a folder named by their content cannot be stale.
-_PACKAGE = Path(__file__).resolve().parent.parent / "focal_gbm"
-_CONTENT = b"".join(
-    (_PACKAGE / name).read_bytes()
-    for name in ("_formula.py", "_kernels.py", "_threads.py")
-)
+# that the loop calls; a folder named by the content of all of them cannot be stale.
+_KERNELS = Path(__file__).resolve().parent.parent / "focal_gbm" / "_kernels"
+_CONTENT = b"".join(path.read_bytes() for path in sorted(_KERNELS.glob("*.py")))
 os.environ.setdefault(
     "NUMBA_CACHE_DIR",
     str(

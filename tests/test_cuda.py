@@ -12,8 +12,8 @@ import xgboost as xgb
 from numba import cuda
 
 from focal_gbm import FocalLoss, FocalObjective
-from focal_gbm._cuda import _in_one_line
-from focal_gbm._omega import posterior_form
+from focal_gbm._kernels.cuda import _in_one_line
+from focal_gbm._kernels.rational import posterior_form
 
 IS_SIMULATOR = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 DEVICE = "cuda:0"

@@ -34,7 +34,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from focal_gbm import LogOddsCalibrator, PriorShift
-from focal_gbm._classifier import OWN_PARAMETERS
+from focal_gbm._estimators.classifier import OWN_PARAMETERS
 from focal_gbm.calibration import METHODS
 
 IS_LIGHTGBM_4_7 = tuple(map(int, lgb.__version__.split(".")[:2])) >= (4, 7)

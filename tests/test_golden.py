@@ -9,7 +9,6 @@ import lightgbm
 import numpy as np
 import pytest
 import xgboost
-
 from golden import write
 
 FILES = sorted(write.FOLDER.glob("*.pkl"))
@@ -41,3 +40,13 @@ def test_a_model_saved_earlier_predicts_the_same(path, way):
         model.decision_function(X), content["log-odds"][way], rtol=1e-6
     )
     np.testing.assert_array_equal(model.predict(X) == "stolen", content["alerts"][way])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_an_objective_saved_earlier_computes_the_same(path):
+    content = pickle.loads(path.read_bytes())
+    X, y = write.rows()
+    objective = pickle.loads(content["objective"])
+    np.testing.assert_array_equal(
+        objective(y == "stolen", X[:, 0]), content["derivatives"]
+    )

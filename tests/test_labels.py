@@ -13,7 +13,7 @@ import pytest
 from libraries import BOTH, make_rows
 
 from focal_gbm import FocalLGBMClassifier
-from focal_gbm._labels import encode
+from focal_gbm._estimators.labels import encode
 
 FIT, LATER = slice(0, 1400), slice(1400, None)
 

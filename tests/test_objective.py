@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
@@ -21,11 +22,13 @@ import xgboost as xgb
 from scipy.special import expit
 from sklearn.metrics import log_loss
 
+import focal_gbm
 from focal_gbm import FocalLoss, FocalMetric, FocalObjective
-from focal_gbm._omega import posterior_form
+from focal_gbm._kernels.rational import posterior_form
 from focal_gbm.metrics import recall_at_fpr
-from focal_gbm.objective import warn_if_undefined
+from focal_gbm.objective._metric import warn_if_undefined
 
+PACKAGE = Path(focal_gbm.__file__).parent
 LOGIT_HESSIANS = ("expected", "exact", "clipped")
 ALL_FORMS = [
     ("posterior", "expected"),
@@ -768,8 +771,10 @@ def test_every_form_runs_as_plain_python():
     """As a debugger or a measure of coverage has it; one thread there does for all."""
     code = """
 import numpy as np, lightgbm, xgboost
-from focal_gbm import FocalLoss, FocalObjective, _threads
-_threads.MIN_ROWS = 10
+from focal_gbm import FocalLoss, FocalObjective
+from focal_gbm._kernels import openmp
+from focal_gbm.objective._call import read_call
+openmp.MIN_ROWS = 10
 rng = np.random.default_rng(0)
 y, z, w = rng.random(40) < 0.3, rng.normal(0, 6, 40), rng.random(40)
 z[:4] = np.inf, -np.inf, 80, -1e30
@@ -788,7 +793,9 @@ for dtype in (np.float32, np.float64):
                     gradient, second = objective(y, raw, weight)
                     np.testing.assert_allclose(gradient, exact, rtol=1e-5, atol=1e-30)
                     assert np.isfinite(second).all() and gradient.dtype == np.float32
-                over = objective._derivatives(y, raw, weight, over_scores=True)
+                over = objective.gradient_hessian(
+                    read_call(y, raw, weight), over_scores=True
+                )
                 np.testing.assert_array_equal(over[0], gradient)
 print("ran")
 """.replace("FORMS", repr(ALL_FORMS))
@@ -800,3 +807,45 @@ print("ran")
         check=False,
     )
     assert run.stdout.strip() == "ran", run.stderr[-2000:]
+
+
+WAYS = {
+    "arrays": lambda y, raw, weight: (y, raw, weight),
+    "lightgbm": lambda y, raw, weight: (raw, lightgbm_data(y, weight)),
+    "xgboost": lambda y, raw, weight: (
+        raw,
+        xgb.DMatrix(raw[:, None], y, weight=weight),
+    ),
+}
+
+
+def lightgbm_data(y, weight):
+    return lgb.Dataset(np.zeros((len(y), 1)), y, weight=weight).construct()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_call_is_read_once_and_checked_once(way, weighted):
+    """The way of a raw score to its gradient: at most eight functions of the package,
+    none of them twice."""
+    rng = np.random.default_rng(0)
+    y = (rng.random(50) < 0.3).astype(np.float32)
+    raw = rng.normal(size=50).astype(np.float64 if way == "lightgbm" else np.float32)
+    call = WAYS[way](y, raw, y + 1 if weighted else None)
+    objective = FocalObjective(2.0, 0.3)
+    objective(*call)
+    entered = []
+
+    def watch(frame, event, _argument):
+        path = Path(frame.f_code.co_filename)
+        if event == "call" and PACKAGE in path.parents:
+            entered.append(frame.f_code.co_name)
+
+    sys.setprofile(watch)
+    try:
+        objective(*call)
+    finally:
+        sys.setprofile(None)
+    assert entered[0] == "__call__"
+    assert entered[-2:] == ["fill_derivatives", "_fill_chunks"]
+    assert len(entered) == len(set(entered)) <= 8, entered

@@ -31,13 +31,15 @@ def test_the_loop_in_the_simulator():
 
 @pytest.mark.parametrize("missing", ["driver", "target"])
 def test_the_cpu_helps_out_and_says_so(missing, monkeypatch):
-    import focal_gbm._cuda
+    import focal_gbm._kernels.cuda
 
     if missing == "driver":
-        monkeypatch.setattr(focal_gbm._cuda, "obstacle", lambda device: "no driver")
+        monkeypatch.setattr(
+            focal_gbm._kernels.cuda, "obstacle", lambda device: "no driver"
+        )
     else:
-        monkeypatch.setitem(sys.modules, "focal_gbm._cuda", None)
-    reason = "no driver" if missing == "driver" else "import of focal_gbm._cuda"
+        monkeypatch.setitem(sys.modules, "focal_gbm._kernels.cuda", None)
+    reason = "no driver" if missing == "driver" else "import of focal_gbm._kernels.cuda"
     y, raw = np.array([0, 1, 1]), np.array([-3.0, -1.0, 2.0], np.float32)
     objective = FocalObjective(device="cuda:1")
     message = r"device='cuda:1' cannot compute the objective, .* CPU .*: " + reason

@@ -3,6 +3,7 @@ more threads than allowed."""
 
 from __future__ import annotations
 
+import os
 import pickle
 import platform
 import re
@@ -17,13 +18,14 @@ import xgboost as xgb
 from libraries import BOTH
 from numba import njit
 
-from focal_gbm import FocalObjective, FocalXGBClassifier, _kernels, _threads
-from focal_gbm._calls import c_interface
-from focal_gbm._formula import ROW_OPTIONS, Clipped, Exact, Expected
-from focal_gbm._omega import posterior_form
+from focal_gbm import FocalObjective, FocalXGBClassifier
+from focal_gbm._kernels import cpu, openmp
+from focal_gbm._kernels.formulas import ROW_OPTIONS, Clipped, Exact, Expected
+from focal_gbm._kernels.rational import posterior_form
+from focal_gbm.objective._call import c_interface, read_call
 
 _SIZE = np.float32(2.0)
-N_ROWS = 3 * _kernels.CHUNK + 2**16 + 5
+N_ROWS = 3 * cpu.CHUNK + 2**16 + 5
 FORMS = [("posterior", 0.0), ("posterior", 2.0), ("logit", 2.0)]
 # By the dtype of the scores that each hands over.
 LIBRARIES = {np.float64: "lightgbm.basic", np.float32: "xgboost.core"}
@@ -37,7 +39,7 @@ def rows(dtype):
 
 
 def has_a_runtime(dtype):
-    return _threads.team(c_interface(LIBRARIES[dtype]), 2) != _threads.ALONE
+    return openmp.team(c_interface(LIBRARIES[dtype]), 2) != openmp.ALONE
 
 
 @BOTH_DTYPES
@@ -59,13 +61,13 @@ def test_the_team_is_used(dtype, monkeypatch):
     if not has_a_runtime(dtype):
         pytest.skip("the booster brings no OpenMP runtime that we know")
     teams = []
-    fill = _kernels.fill_derivatives
+    fill = cpu.fill_derivatives
 
     def watched(*arguments):
         teams.append(arguments[-1])
         return fill(*arguments)
 
-    monkeypatch.setattr(_kernels, "fill_derivatives", watched)
+    monkeypatch.setattr(cpu, "fill_derivatives", watched)
     y, raw, _ = rows(dtype)
     for n_jobs in (1, 2):
         FocalObjective(n_jobs=n_jobs)(y, raw)
@@ -99,23 +101,23 @@ def test_without_a_runtime_one_thread_does_it():
     class Other:
         omp_get_max_threads = staticmethod(lambda: 8)
 
-    assert _threads.team(None, 4) == _threads.ALONE
-    assert _threads.team(Other(), -1) == _threads.ALONE
+    assert openmp.team(None, 4) == openmp.ALONE
+    assert openmp.team(Other(), -1) == openmp.ALONE
 
 
 def test_plain_python_is_not_handed_to_threads(monkeypatch):
-    monkeypatch.setattr(_threads.config, "DISABLE_JIT", True)
+    monkeypatch.setattr(openmp.config, "DISABLE_JIT", True)
     library = c_interface("xgboost.core")
-    assert _threads.team.__wrapped__(library, 2) == _threads.ALONE
+    assert openmp.team.__wrapped__(library, 2) == openmp.ALONE
 
 
 def test_all_threads_are_no_more_than_the_runtime_has(monkeypatch):
     library = xgb.core._LIB
     if not has_a_runtime(np.float32):
         pytest.skip("the booster brings no OpenMP runtime that we know")
-    _, most = _threads.team(library, -1)
+    _, most = openmp.team(library, -1)
     assert 1 <= most <= library.omp_get_max_threads()
-    assert _threads.team(library, 5)[1] == 5
+    assert openmp.team(library, 5)[1] == 5
 
 
 @pytest.mark.parametrize("n_jobs", [0, -2, 1.5, np.nan, None, "all"])
@@ -135,13 +137,13 @@ def test_is_kept_in_a_pickle():
 def called(monkeypatch):
     """The objectives that boosters call, one for a call."""
     objectives = []
-    derivatives = FocalObjective._derivatives
+    derivatives = FocalObjective.gradient_hessian
 
     def watched(self, *arguments, **options):
         objectives.append(self)
         return derivatives(self, *arguments, **options)
 
-    monkeypatch.setattr(FocalObjective, "_derivatives", watched)
+    monkeypatch.setattr(FocalObjective, "gradient_hessian", watched)
     return objectives
 
 
@@ -186,17 +188,19 @@ def test_scores_that_nobody_needs_make_room(dtype, n_jobs):
     objective = FocalObjective(n_jobs=n_jobs)
     expected = [array.copy() for array in objective(y, raw, weight)]
     kept = raw.copy()
-    gradient, hessian = objective._derivatives(y, raw, weight, over_scores=True)
+    gradient, hessian = objective.gradient_hessian(
+        read_call(y, raw, weight), over_scores=True
+    )
     np.testing.assert_array_equal(gradient, expected[0])
     np.testing.assert_array_equal(hessian, expected[1])
     assert np.shares_memory(gradient, raw) == (dtype is np.float32)
     kept[5] = np.nan
     kept.flags.writeable = False
     with pytest.raises(ValueError, match=r"raw_prediction must not be NaN.* row 5"):
-        objective._derivatives(y, kept, over_scores=True)
+        objective.gradient_hessian(read_call(y, kept), over_scores=True)
     kept.flags.writeable = True
     with pytest.raises(ValueError, match="raw_prediction must not be NaN, got NaN"):
-        objective._derivatives(y, kept, over_scores=True)
+        objective.gradient_hessian(read_call(y, kept), over_scores=True)
 
 
 def test_native_training_with_threads():
@@ -326,11 +330,45 @@ def test_a_loop_that_is_not_vectorised_is_seen(loop, widest):
 @pytest.mark.parametrize("dtype", LIBRARIES)
 def test_the_loop_is_vectorised(form, weighted, dtype, widest):
     """One row at a time takes twenty times as long, and nothing else tells."""
-    compiled = njit(**ROW_OPTIONS)(_kernels._share_out.py_func)
+    compiled = njit(**ROW_OPTIONS)(cpu._fill_chunks.py_func)
     raw, y = np.zeros(16, dtype), np.zeros(16, np.float32)
     weight, one = (y if weighted else None), np.float32(1.0)
-    ledger = np.zeros(2, np.int64)
+    ledger = np.zeros(2, openmp.OWN)
     shift, limit = np.float32(0.0), one
     work = form, raw, y, weight, (one, one), limit, shift, y.copy(), y.copy(), ledger
-    compiled(*_threads.ALONE, work)
+    compiled(*work)
     assert_vectorised(compiled, widest)
+
+
+def in_a_process(code, tmp_path):
+    """Run code that compiles the loops anew."""
+    return subprocess.run(
+        [sys.executable, "-W", "always", "-c", code],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_one_thread_does_not_need_the_shared_loop(tmp_path):
+    """Instructions written by hand may break with a later Numba: they are compiled for
+    the loop that threads share, and without them one thread does the work."""
+    code = f"""
+import numpy as np, xgboost
+from focal_gbm import FocalObjective
+from focal_gbm._kernels import openmp
+openmp.ir = None  # of which the instructions are built
+raw = np.linspace(-9, 9, {N_ROWS}, dtype=np.float32)
+y = np.arange({N_ROWS}) % 2
+expected = FocalObjective()(y, raw)
+for _ in range(2):
+    shared = FocalObjective(n_jobs=2)(y, raw)
+np.testing.assert_array_equal(shared, expected)
+print("ran")
+"""
+    run = in_a_process(code, tmp_path)
+    assert run.stdout.strip() == "ran", run.stderr[-2000:]
+    if has_a_runtime(np.float32):
+        said = "this version of Numba cannot compile the loop that threads share"
+        assert run.stderr.count(said) == 1

@@ -29,10 +29,10 @@ from focal_gbm import (
     FocalXGBClassifier,
     LogOddsCalibrator,
     PriorShift,
-    _calls,
 )
-from focal_gbm._calls import rows_of
 from focal_gbm.calibration import METHODS
+from focal_gbm.objective import _call
+from focal_gbm.objective._call import read_call
 
 SMALL = {"n_estimators": 30, "learning_rate": 0.1, "random_state": 0, "n_jobs": 2}
 X_BAD, Y_BAD = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
@@ -524,7 +524,7 @@ def test_native_training_from_a_data_iterator(data, tmp_path):
         batches = Batches(X, y, w, tmp_path)
         matrices.append(xgb.ExtMemQuantileDMatrix(batches))
     for matrix in matrices:
-        labels, weights = rows_of(matrix)
+        labels, _, weights, _ = read_call(X[:, 0], matrix)
         np.testing.assert_array_equal(labels, y)
         np.testing.assert_array_equal(weights, w)
         params = {**LOGISTIC, "base_score": 0.2}
@@ -539,24 +539,24 @@ def test_native_training_from_a_data_iterator(data, tmp_path):
 def test_labels_and_weights_are_those_of_the_matrix(by, data, monkeypatch):
     X, y = data
     if by == "Python":
-        monkeypatch.setattr(_calls, "c_interface", lambda _: None)
+        monkeypatch.setattr(_call, "_LIBRARY", "no such name")
     w = np.float32(1.0) + np.arange(3000, dtype=np.float32) % 3
     for weight in (None, w):
         matrix = xgb.DMatrix(X, y, weight=weight)
-        labels, weights = rows_of(matrix)
+        labels, _, weights, _ = read_call(X[:, 0], matrix)
         np.testing.assert_array_equal(labels, matrix.get_label())
         if weight is None:
             assert weights is None
         else:
             np.testing.assert_array_equal(weights, matrix.get_weight())
     matrix.set_label(1 - y)
-    np.testing.assert_array_equal(rows_of(matrix)[0], 1 - y)
+    np.testing.assert_array_equal(read_call(X[:, 0], matrix).labels, 1 - y)
 
     class Own(xgb.DMatrix):
         pass
 
     own = Own(X, y)
-    np.testing.assert_array_equal(rows_of(own)[0], y)
+    np.testing.assert_array_equal(read_call(X[:, 0], own).labels, y)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

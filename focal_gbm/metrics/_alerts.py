@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from focal_gbm._checks import (
+from focal_gbm._validation import (
     Float64Array,
     check_labels,
     check_real,

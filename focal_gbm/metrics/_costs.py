@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm._checks import (
+from focal_gbm._validation import (
     Float64Array,
     check_count,
     check_labels,

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import _safe_indexing
 
-from focal_gbm._checks import (
+from focal_gbm._validation import (
     check_count,
     check_labels,
     check_real,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logit
 
-from focal_gbm._checks import (
+from focal_gbm._validation import (
     check_labels,
     check_probabilities,
 )

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from focal_gbm._checks import (
+from focal_gbm._validation import (
     Float64Array,
     check_scores,
     check_vector,

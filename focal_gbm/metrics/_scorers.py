@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics._scorer import _BaseScorer
 
-from focal_gbm._checks import (
+from focal_gbm._validation import (
     check_labels,
     check_option,
     equal_to,

@@ -17,7 +17,7 @@ import numpy as np
 import xgboost
 
 import focal_gbm
-from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+from focal_gbm import FocalLGBMClassifier, FocalObjective, FocalXGBClassifier
 
 FOLDER = Path(__file__).parent
 SMALL = {"n_estimators": 6, "random_state": 0, "n_jobs": 1}
@@ -48,6 +48,8 @@ def write(library: Any, estimator: type, **small: Any) -> None:
         way: estimator(focal_alpha=0.6, **SMALL, **small, **settings).fit(X, y)
         for way, settings in WAYS.items()
     }
+    objective = FocalObjective(3.0, 0.4, link="logit", hessian="clipped", offset=0.5)
+    derivatives = objective(y == "stolen", X[:, 0])
     content = {
         "written by": {
             "focal_gbm": focal_gbm.__version__,
@@ -56,6 +58,8 @@ def write(library: Any, estimator: type, **small: Any) -> None:
         "pickles": {way: pickle.dumps(model, 4) for way, model in models.items()},
         "log-odds": {way: model.decision_function(X) for way, model in models.items()},
         "alerts": {way: model.predict(X) == "stolen" for way, model in models.items()},
+        "objective": pickle.dumps(objective, 4),
+        "derivatives": np.array(derivatives),
     }
     name = f"{library.__name__}-{library.__version__}.pkl"
     (FOLDER / name).write_bytes(pickle.dumps(content, 4))

@@ -1,0 +1,1 @@
+"""What both classifiers do around the training of their parents."""

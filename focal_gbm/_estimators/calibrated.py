@@ -1,0 +1,335 @@
+"""Calibration of the estimators: on rows left out by folds, or on later rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
+from scipy.special import expit
+from sklearn.base import clone, is_classifier
+from sklearn.isotonic import IsotonicRegression
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing, check_consistent_length
+from sklearn.utils.validation import check_is_fitted
+
+from focal_gbm._estimators.columns import in_memory
+from focal_gbm._estimators.labels import encode
+from focal_gbm._estimators.mlflow import autologging_paused
+from focal_gbm._estimators.training import Training
+from focal_gbm._validation import Float64Array, check_option, check_weights
+from focal_gbm.calibration import METHODS, LogOddsCalibrator, PriorShift
+from focal_gbm.loss import FocalLoss
+
+
+class CalibratedMixin:
+    """Probabilities of a fitted classifier, and the calibrator that moves them."""
+
+    calibration: Any
+    calibration_cv: Any
+    loss_: FocalLoss
+    calibrator_: Any
+    # the library's own that print, record or write, and do not shape the training
+    _reporting_callbacks: ClassVar[tuple[type, ...]]
+    _is_fold = False
+
+    if TYPE_CHECKING:
+
+        def _raw_score(self, X: Any, **kwargs: Any) -> NDArray[Any]: ...
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+
+        def _give_callbacks(self, model: Any, callbacks: list[Any]) -> Any: ...
+
+    def calibrate(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Any:
+        """Fit the calibrator to rows that the model has not trained on.
+
+        Later rows serve best. The trees stay as they are, and so do raw scores; what an
+        earlier calibrator did is forgotten. Without the parameter ``calibration`` the
+        method is "auto", which needs 50 positives to choose more than a constant, and
+        then warns of what it chose.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Labels of the classes fitted, both of them.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Finite weights >= 0.
+
+        Returns
+        -------
+        self : FocalLGBMClassifier or FocalXGBClassifier
+            ``calibrator_`` is the new one; if it cannot be fitted, the old one stays.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a label is unknown, one class is missing, a weight cannot be used, or
+            ``calibration`` is no calibrator of log-odds.
+        """
+        check_is_fitted(self, "loss_")
+        self._check_calibration()
+        classes: NDArray[Any] = getattr(self, "classes_")  # noqa: B009 - the parent's
+        X = in_memory(X)
+        codes = encode(y, classes, "y")
+        check_consistent_length(X, codes)
+        weight = check_weights(sample_weight, len(codes))
+        calibrator = self._new_calibrator()
+        log_odds = self.loss_.log_odds(self._raw_score(X))
+        self._keep(_fitted(calibrator, log_odds, codes, weight))
+        return self
+
+    def _keep(self, calibrator: Any) -> None:
+        """Set the calibrator of a fitted model."""
+        self.calibrator_ = calibrator
+
+    def _log_odds(self, raw: NDArray[Any]) -> NDArray[np.float64]:
+        log_odds = self.loss_.log_odds(raw)
+        if self.calibrator_ is None:
+            return log_odds
+        return np.asarray(self.calibrator_.predict(log_odds), dtype=np.float64)
+
+    def _says_probabilities(self) -> bool:
+        """Whether the booster's own predictions are the probabilities."""
+        if "loss_" not in self.__dict__:
+            return True  # the parent says that it is not fitted
+        return self.loss_.link == "posterior" and self.calibrator_ is None
+
+    def _probabilities(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """Return both columns for raw scores, in their dtype."""
+        positive = FocalLoss().probability(self._log_odds(raw)).astype(raw.dtype)
+        return np.column_stack((1.0 - positive, positive))
+
+    def _new_calibrator(self) -> Any:
+        method = "auto" if self.calibration is None else self.calibration
+        return LogOddsCalibrator(method) if isinstance(method, str) else clone(method)
+
+    def _cross_calibrated(
+        self,
+        training: Training,
+        given_y: Any,
+        begun: Mapping[str, Any],
+        callbacks: Sequence[Any],
+        **fit_arguments: Any,
+    ) -> Any:
+        """Return the calibrator fitted to log-odds of rows that were left out.
+
+        ``given_y`` are the labels as the user passed them; ``begun`` are the
+        arguments that say where to begin. The user's ``callbacks`` belong to the model;
+        the folds get copies of those that have copies, since they may end the training
+        or change its rate.
+        """
+        if self.calibration is None:
+            return None
+        calibrator = self._new_calibrator()
+        if isinstance(calibrator, PriorShift):
+            return calibrator.fit()
+        for name, value in begun.items():
+            if value is not None:
+                msg = (
+                    f"calibration={self.calibration!r} with {name}: rows that are left "
+                    "out may not be unseen; fit without it, and call calibrate on "
+                    "later rows"
+                )
+                raise ValueError(msg)
+        X, y, weight = training.X, training.y, training.sample_weight
+        X = X.tocsr() if issparse(X) else X  # not every format gives its rows
+        log_odds = np.full(len(y), np.nan)
+        labels = training.labels
+        of_splits: Any = labels
+        if isinstance(given_y, pd.Series):  # splitters may read its index
+            of_splits = pd.Series(labels, index=given_y.index)
+        for fit, held in self._calibration_splits(X, of_splits):
+            kept = fit if weight is None else fit[weight[fit] > 0]
+            if len(np.unique(y[kept])) < 2:
+                msg = (
+                    "calibration_cv leaves one class to train on in one of its folds, "
+                    "rows of weight 0 left out"
+                )
+                raise ValueError(msg)
+            model = self._for_fold()
+            copies = _copies_of(callbacks, self._reporting_callbacks)
+            with autologging_paused():
+                model.fit(
+                    _safe_indexing(X, fit),
+                    labels[fit],
+                    sample_weight=None if weight is None else weight[fit],
+                    **fit_arguments,
+                    **self._give_callbacks(model, copies),
+                )
+            if len(held):
+                log_odds[held] = model.decision_function(_safe_indexing(X, held))
+        seen = ~np.isnan(log_odds)  # folds in time leave the first rows out
+        weight = None if weight is None else weight[seen]
+        return _fitted(calibrator, log_odds[seen], y[seen], weight)
+
+    def _calibration_splits(
+        self, X: Any, y: Any
+    ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Return the rows to fit to and the rows held out of each fold."""
+        cv = self.calibration_cv
+        is_count = isinstance(cv, Integral) and not isinstance(cv, bool)
+        if not (is_count or hasattr(cv, "split") or isinstance(cv, Iterable)) or (
+            isinstance(cv, str) or (is_count and cv < 2)
+        ):
+            msg = (
+                "calibration_cv must be a number of folds >= 2, a splitter or an "
+                f"iterable of splits, got {cv!r}"
+            )
+            raise ValueError(msg)
+        try:
+            if is_count or hasattr(cv, "split"):
+                cv = check_cv(cv, y, classifier=True).split(X, y)
+            splits = list(cv)
+        except ValueError as error:
+            if "groups" in str(error):
+                error.add_note(
+                    "fit knows no groups: pass calibration_cv=list(splitter.split("
+                    "X, y, groups=groups))"
+                )
+            raise
+        if not splits:
+            msg = (
+                "calibration_cv holds no fold: a generator can be read once; pass "
+                "list(splitter.split(X, y)) to fit again"
+            )
+            raise ValueError(msg)
+        return [_rows_of_split(split, i, len(y)) for i, split in enumerate(splits)]
+
+    def _for_fold(self) -> Any:
+        """Return an unfitted copy for a fold of the calibration, without calibration
+        and callbacks; it warns of nothing, since the whole fit does."""
+        parameters = {
+            name: clone(value, safe=False) if _is_copied(name, value) else value
+            for name, value in self.get_params(deep=False).items()
+            if name not in ("calibration", "calibration_cv", "callbacks", "progress")
+        }
+        model = type(self)(**parameters)
+        model._is_fold = True
+        return model
+
+    def _check_calibration(self) -> None:
+        calibration = self.calibration
+        if calibration is None or isinstance(calibration, LogOddsCalibrator):
+            return
+        if isinstance(calibration, str) or not hasattr(calibration, "predict"):
+            check_option(calibration, "calibration", METHODS)
+        elif isinstance(calibration, type):
+            msg = (
+                f"calibration must be an instance, got the class "
+                f"{calibration.__name__}; pass {calibration.__name__}()"
+            )
+            raise TypeError(msg)
+        elif not hasattr(calibration, "get_params"):
+            msg = (
+                f"calibration={type(calibration).__name__} must be an estimator that "
+                "scikit-learn can clone: derive it from sklearn.base.BaseEstimator"
+            )
+            raise TypeError(msg)
+        elif isinstance(calibration, IsotonicRegression):
+            msg = (
+                "calibration=IsotonicRegression() returns probabilities, and a "
+                "calibrator has to return log-odds; pass calibration='isotonic'"
+            )
+            raise ValueError(msg)
+        elif is_classifier(calibration):
+            name = type(calibration).__name__
+            msg = (
+                f"calibration={name}() is a classifier, and a calibrator has to return "
+                "log-odds from predict; pass calibration='platt' for a logistic "
+                "regression on the log-odds, or another method's name"
+            )
+            raise ValueError(msg)
+
+
+def _copies_of(callbacks: Sequence[Any], reporting: tuple[type, ...]) -> list[Any]:
+    """Return copies of callbacks; without those that report, and without functions and
+    whatever else has no copy of its own."""
+    copies = []
+    for callback in callbacks:
+        if isinstance(callback, reporting):
+            continue
+        try:
+            copy = deepcopy(callback)
+        except Exception:  # locks, files, connections: anything may be in them
+            continue
+        if copy is not callback:
+            copies.append(copy)
+    return copies
+
+
+def _is_copied(name: str, value: Any) -> bool:
+    """Whether a fold needs a parameter of its own: metrics and the like are shared."""
+    return hasattr(value, "get_params") or name == "random_state"
+
+
+def _rows_of_split(
+    split: Any, number: int, n_rows: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the positions of a split, given as positions or as masks."""
+    try:
+        parts = [np.asarray(part) for part in split]
+        fit, held = (
+            np.flatnonzero(part)
+            if part.dtype == bool and len(part) == n_rows
+            else np.arange(n_rows)[part.astype(np.intp) if not len(part) else part]
+            for part in parts
+        )
+    except (TypeError, ValueError, IndexError) as error:
+        msg = (
+            f"calibration_cv must hold pairs of positions below {n_rows}, or of masks "
+            f"of {n_rows} rows, to fit to and to hold out; split {number} is none"
+        )
+        raise ValueError(msg) from error
+    return fit, held
+
+
+def _fitted(
+    calibrator: Any, log_odds: Any, y: NDArray[Any], weight: Float64Array | None
+) -> Any:
+    """Return the calibrator fitted to rows, if what it predicts are log-odds."""
+    name = type(calibrator).__name__
+    weights = {} if weight is None else {"sample_weight": weight}
+    try:
+        fitted = calibrator.fit(log_odds, y, **weights)
+    except Exception as error:
+        given = "log_odds, y" + (", sample_weight" if weights else "")
+        error.add_note(
+            f"raised by calibration={name}().fit({given}), log_odds being a vector of "
+            f"{len(log_odds)} values"
+        )
+        raise
+    if fitted is None or not hasattr(fitted, "predict"):
+        msg = f"calibration={name}: fit must return the calibrator, got {fitted!r}"
+        raise TypeError(msg)
+    if isinstance(fitted, (LogOddsCalibrator, PriorShift)):
+        return fitted
+    moved = np.asarray(fitted.predict(log_odds), dtype=np.float64)
+    if moved.shape != log_odds.shape or not np.isfinite(moved).all():
+        msg = (
+            f"calibration={name}: predict must return a finite log-odds for each row, "
+            f"got shape {moved.shape} for {len(log_odds)} rows, "
+            f"{int((~np.isfinite(moved)).sum())} of them not finite"
+        )
+        raise ValueError(msg)
+    rate = float(np.average(y, weights=weight))
+    as_they_are = abs(float(np.average(moved, weights=weight)) - rate)
+    as_log_odds = abs(float(np.average(expit(moved), weights=weight)) - rate)
+    if moved.min() >= 0 and moved.max() <= 1 and as_they_are < as_log_odds:
+        msg = (
+            f"calibration={name}: predict returns values from {moved.min():.3g} to "
+            f"{moved.max():.3g}, which are probabilities, and a calibrator has to "
+            "return log-odds; return scipy.special.logit of them, or pass a method's "
+            f"name: {', '.join(METHODS)}"
+        )
+        raise ValueError(msg)
+    return fitted

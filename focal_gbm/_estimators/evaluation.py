@@ -1,0 +1,147 @@
+"""Evaluation sets and metrics of a fit, checked before training starts."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focal_gbm._validation import (
+    check_finite_vector,
+    check_weights,
+)
+from focal_gbm.loss import FocalLoss
+from focal_gbm.objective._metric import warn_if_undefined
+
+
+class OnProbabilities:
+    """A metric of the user's, given the probabilities that raw scores stand for.
+
+    It holds no data: LightGBM deep-copies the metrics of a fit.
+    """
+
+    def __init__(
+        self,
+        metric: Callable[..., Any],
+        loss: FocalLoss,
+        offset: float,
+        prior_shift: float,
+    ) -> None:
+        self._metric = metric
+        self._loss = loss
+        self._offset = offset
+        self._prior_shift = prior_shift
+        # LightGBM passes as many values as the signature has parameters, XGBoost
+        # lists the name.
+        self.__signature__ = inspect.signature(metric)
+        self.__name__: str = getattr(metric, "__name__", type(metric).__name__)
+
+    def __call__(
+        self, y_true: Any, raw: NDArray[Any], *rest: Any, **kwargs: Any
+    ) -> Any:
+        log_odds = self._loss.log_odds(raw + self._offset) + self._prior_shift
+        p = FocalLoss().probability(log_odds)
+        result = self._metric(y_true, p, *rest, **kwargs)
+        value = result[1] if isinstance(result, tuple) and len(result) > 1 else result
+        warn_if_undefined(self.__name__, value)
+        return result
+
+
+def eval_pairs(eval_set: Any) -> list[tuple[Any, Any]] | None:
+    """Return evaluation sets as a list of pairs, or None if there is none."""
+    if eval_set is None:
+        return None
+    if not isinstance(eval_set, Iterable):
+        msg = f"eval_set must be a list of pairs (X, y), got {type(eval_set).__name__}"
+        raise TypeError(msg)
+    pairs = list(eval_set)
+    for i, pair in enumerate(pairs):
+        if not _is_pair(pair):
+            msg = (
+                f"eval_set must be a list of pairs (X, y), got {type(pair).__name__} "
+                f"at position {i}"
+            )
+            raise ValueError(msg)
+    return [(pair[0], pair[1]) for pair in pairs] or None
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and len(value) == 2
+
+
+def check_eval_scores(eval_sets: Sequence[Any] | None, scores: Any, name: str) -> None:
+    """Check the scores to begin from of the evaluation sets, a list or a dict by
+    position."""
+    if scores is None:
+        return
+    given = scores if isinstance(scores, dict) else dict(enumerate(scores))
+    n_sets = len(eval_sets or ())
+    if set(given) != set(range(n_sets)):
+        msg = (
+            f"{name} must hold scores for each of the {n_sets} evaluation sets, got "
+            f"them for {sorted(given)}"
+        )
+        raise ValueError(msg)
+    for i, (_, labels) in enumerate(eval_sets or ()):
+        n_given = len(check_finite_vector(given[i], f"{name}[{i}]"))
+        if n_given != len(labels):
+            msg = (
+                f"{name}[{i}] must have {len(labels)} values, one a row, got {n_given}"
+            )
+            raise ValueError(msg)
+
+
+def check_eval_weights(
+    eval_sets: Sequence[Any] | None, weights: Any, name: str
+) -> None:
+    """Check the weights of the evaluation sets, a list or a dict by position."""
+    if not eval_sets or weights is None:
+        return
+    given = weights if isinstance(weights, dict) else dict(enumerate(weights))
+    for i, pair in enumerate(eval_sets):
+        check_weights(given.get(i), len(pair[1]), f"{name}[{i}]")
+
+
+def check_eval_classes(
+    eval_sets: Sequence[Any] | None,
+    weights: Any,
+    positive: Any,
+    metrics: Sequence[str],
+    *,
+    stops_early: bool,
+) -> list[str]:
+    """Refuse evaluation sets without rows, and, where training stops early, those on
+    which rank metrics are undefined; return what is to be said of others.
+
+    ``positive`` is the positive class among the labels of the sets, and ``metrics`` are
+    the names of the rank metrics in use.
+    """
+    if not isinstance(weights, dict):
+        weights = dict(enumerate(weights or ()))
+    messages = []
+    for i, (_, labels) in enumerate(eval_sets or ()):
+        if len(labels) == 0:
+            msg = f"evaluation set {i} holds no row: leave it out"
+            raise ValueError(msg)
+        is_positive = labels == positive
+        weight = weights.get(i)
+        if weight is not None:
+            is_positive = is_positive[np.asarray(weight) > 0]
+        if not metrics or len(np.unique(is_positive)) > 1:
+            continue
+        missing = "negative" if is_positive.any() else "positive"
+        said = (
+            f"evaluation set {i} holds no {missing} row, where {', '.join(metrics)} "
+            "cannot tell one model from another"
+        )
+        if stops_early:
+            msg = (
+                f"{said}, so that early stopping would keep the first tree: leave the "
+                "set out, wait for its labels, or stop on the log-loss"
+            )
+            raise ValueError(msg)
+        messages.append(said)
+    return messages

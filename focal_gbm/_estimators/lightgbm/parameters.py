@@ -1,0 +1,155 @@
+"""Parameters of LightGBM: unknown ones refused, and those of one fit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from lightgbm.basic import _ConfigAliases
+from numpy.typing import NDArray
+
+from focal_gbm._validation import (
+    check_count,
+    check_flag,
+    check_positive,
+    did_you_mean,
+)
+
+# LightGBM accepts these, and a custom objective leaves them without effect.
+_DEAD_PARAMETERS = {
+    "alpha": "did you mean focal_alpha?",
+    "boost_from_average": "set start: 0 begins at even odds, 1 at the base rate",
+    "fair_c": "it belongs to another objective",
+    "neg_bagging_fraction": "use subsample, or data_sample_strategy='goss'",
+    "num_class": "only binary classification is supported",
+    "poisson_max_delta_step": "did you mean max_delta_step?",
+    "pos_bagging_fraction": "use subsample, or data_sample_strategy='goss'",
+    "reg_sqrt": "it belongs to another objective",
+    "sigmoid": "the raw score is the log-odds as it is",
+    "tweedie_variance_power": "it belongs to another objective",
+}
+# What other libraries call what LightGBM has.
+_FOREIGN = {
+    "gamma": "; did you mean focal_gamma, or min_split_gain?",
+    "eval_metric": "; pass eval_metric to fit, or set metric",
+    "early_stopping_rounds": "; did you mean early_stopping_round?",
+}
+_SKLEARN_PARAMETERS = ("class_weight", "importance_type", "n_jobs", "random_state")
+
+
+def aliases(name: str) -> set[str]:
+    """Return every name of a parameter of LightGBM."""
+    return set(_ConfigAliases.get(name))
+
+
+def given(parameters: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """Return the value of a parameter under whichever of its names it was given."""
+    for alias in (name, *sorted(aliases(name))):
+        if parameters.get(alias) is not None:
+            return parameters[alias]
+    return default
+
+
+def known_parameters() -> set[str]:
+    """Return the parameters of LightGBM and its estimator, by every name."""
+    _ConfigAliases.get("objective")  # fills the table
+    names = {alias for names in _ConfigAliases.aliases.values() for alias in names}
+    return names | set(_SKLEARN_PARAMETERS)
+
+
+def check_parameters(parameters: Mapping[str, Any], own: Collection[str]) -> None:
+    """Refuse what LightGBM does not know and what could not act; it knows nothing of
+    the estimator's ``own``."""
+    known = {*known_parameters(), *own}
+    for name, value in parameters.items():
+        if name not in known:
+            hint = _FOREIGN.get(name) or did_you_mean(name, known)
+            msg = f"LightGBM has no parameter {name!r} (given {value!r}){hint}"
+            raise ValueError(msg)
+    for dead, hint in _DEAD_PARAMETERS.items():
+        value = given(parameters, dead)
+        if value is not None:
+            msg = f"{dead}={value!r} has no effect on a focal objective: {hint}"
+            raise ValueError(msg)
+    for name in aliases("num_iterations"):
+        if name == "n_estimators" or parameters.get(name) is not None:
+            check_count(parameters[name], name)
+    objective = given(parameters, "objective", "binary")
+    if objective != "binary":
+        msg = (
+            f"objective must be None or 'binary', got {objective!r}: the focal loss is "
+            "the objective; pass a FocalObjective to LGBMClassifier for another setting"
+        )
+        raise ValueError(msg)
+    if given(parameters, "boosting") in ("rf", "random_forest"):
+        msg = (
+            "boosting_type='rf' refuses custom objectives in LightGBM; use 'gbdt' or "
+            "'dart', with subsample or data_sample_strategy='goss' for randomness"
+        )
+        raise ValueError(msg)
+    if check_flag(given(parameters, "use_quantized_grad", False), "use_quantized_grad"):
+        _check_quantised(parameters)
+
+
+def _check_quantised(parameters: Mapping[str, Any]) -> None:
+    """Refuse quantised gradients where rows or columns are drawn: LightGBM 4.6 and 4.7
+    sum over the wrong rows and columns then (its pull request 7397), and end in a
+    failed check, in a killed process or in worse trees."""
+    drawn = [
+        f"{name}={value}"
+        for name in ("feature_fraction", "feature_fraction_bynode")
+        if (value := given(parameters, name, 1.0)) < 1.0
+    ]
+    fraction = given(parameters, "bagging_fraction", 1.0)
+    if fraction < 1.0 and given(parameters, "bagging_freq", 0) > 0:
+        drawn.append(f"bagging_fraction={fraction}")
+    if "goss" in (
+        given(parameters, "boosting"),
+        given(parameters, "data_sample_strategy"),
+    ):
+        drawn.append("data_sample_strategy='goss'")
+    if drawn:
+        msg = (
+            f"use_quantized_grad=True with {' and '.join(drawn)}: LightGBM's quantised "
+            "gradients are wrong, or end the process, where rows or columns are drawn; "
+            "set colsample_bytree=1, colsample_bynode=1 and subsample=1, or "
+            "use_quantized_grad=False"
+        )
+        raise ValueError(msg)
+
+
+@cache  # asked for in every call of predict
+def _weight_parameters() -> frozenset[str]:
+    return frozenset(aliases("scale_pos_weight") | aliases("is_unbalance"))
+
+
+def booster_parameters(parameters: dict[str, Any], own: frozenset[str]) -> Any:
+    """Return parameters without those that LightGBM does not know: the estimator's
+    ``own``, those of a nested calibrator and the weights of classes."""
+    left_out = own | _weight_parameters()
+    parameters = {
+        k: v for k, v in parameters.items() if k not in left_out and "__" not in k
+    }
+    if parameters.get("verbose", 0) is None:
+        del parameters["verbose"]
+    return parameters
+
+
+def class_factors(
+    parameters: Mapping[str, Any], codes: NDArray[np.uint8]
+) -> tuple[float, float]:
+    """Return the factors of class 0 and 1 that ``scale_pos_weight`` and
+    ``is_unbalance`` ask for."""
+    scale = given(parameters, "scale_pos_weight", 1.0)
+    scale = check_positive(scale, "scale_pos_weight")
+    if not check_flag(given(parameters, "is_unbalance", False), "is_unbalance"):
+        return 1.0, scale
+    if scale != 1.0:
+        msg = "is_unbalance and scale_pos_weight cannot both be set"
+        raise ValueError(msg)
+    # LightGBM's rule: the rarer class weighs as much as the other
+    positives = int(codes.sum())
+    ratio = (len(codes) - positives) / positives
+    return max(1.0 / ratio, 1.0), max(ratio, 1.0)

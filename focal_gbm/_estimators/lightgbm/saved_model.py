@@ -1,0 +1,51 @@
+"""The text of a trained LightGBM model, completed."""
+
+from __future__ import annotations
+
+from lightgbm import (
+    Booster,
+)
+
+# The line of a model whose raw scores are log-odds.
+LOG_ODDS = "objective=binary sigmoid:1"
+# Between the header of a model and its first tree; a column may be called Tree=0.
+FIRST_TREE = "\n\nTree=0\n"
+
+
+def has_split(booster: Booster) -> bool:
+    """Whether any tree has a split."""
+    return bool(booster.feature_importance("split").any())
+
+
+def stamp(model: str, constant: float, *, says_log_odds: bool) -> str:
+    """Return the text of a model with ``constant`` added to every raw score.
+
+    It goes into the first tree as LightGBM's own bias does (``Tree::AddBias``): into
+    its leaves and inner nodes, and into the constants of the linear models in them, if
+    there are; its shrinkage becomes 1. With ``says_log_odds`` the model is made one of
+    LightGBM's binary objective, so that readers apply the sigmoid.
+    """
+    head, mark, rest = model.partition(FIRST_TREE)
+    if not mark:
+        msg = "LightGBM wrote a model without a first tree, which cannot be completed"
+        raise RuntimeError(msg)
+    first, end, tail = rest.partition("\n\n")
+    lines = []
+    for line in first.split("\n"):
+        key, _, values = line.partition("=")
+        if key in ("leaf_value", "leaf_const", "internal_value") and values:
+            shifted = (repr(float(value) + constant) for value in values.split(" "))
+            line = f"{key}={' '.join(shifted)}"
+        elif key == "shrinkage":
+            line = "shrinkage=1"
+        lines.append(line)
+    # The sizes are those of the trees' text; a stale one aborts the process, and
+    # without them LightGBM reads tree after tree.
+    header = [line for line in head.split("\n") if not line.startswith("tree_sizes=")]
+    if says_log_odds and not any(line.startswith("objective=") for line in header):
+        after = next(
+            i for i, v in enumerate(header) if v.startswith("max_feature_idx=")
+        )
+        header.insert(after + 1, LOG_ODDS)
+        tail = tail.replace("[objective: custom]", "[objective: binary]", 1)
+    return "".join(("\n".join(header), mark, "\n".join(lines), end, tail))

@@ -1,0 +1,95 @@
+"""One fit of FocalLGBMClassifier: what LightGBM trains with, and how the model is
+completed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lightgbm import Booster
+from numpy.typing import NDArray
+
+from focal_gbm._estimators.columns import check_columns, in_memory
+from focal_gbm._estimators.labels import encode
+from focal_gbm._estimators.lightgbm.callbacks import Closing
+from focal_gbm._estimators.lightgbm.evaluation import split_metrics
+from focal_gbm._estimators.lightgbm.parameters import given
+from focal_gbm._estimators.lightgbm.saved_model import stamp
+from focal_gbm._estimators.training import Training
+
+
+@dataclass(frozen=True)
+class Session:
+    """One fit: its data, its metrics, and what completes the model.
+
+    ``native_metrics`` are names that LightGBM computes itself, ``measures`` are
+    callables for the other metrics.
+    """
+
+    training: Training
+    native_metrics: list[str]
+    measures: list[Any]
+    closing: Closing
+    calibrator: Any = None
+
+    @classmethod
+    def of(cls, training: Training, *metrics: Any) -> Session:
+        """Return the session of a fit with the metrics requested."""
+        return cls(training, *split_metrics(training, *metrics), Closing(training))
+
+    @property
+    def rank_metrics(self) -> list[str]:
+        """Names of the metrics that compare one class with the other."""
+        ours = (m for m in self.measures if getattr(m, "is_higher_better", False))
+        return [*self.native_metrics, *(m.name or m.metric for m in ours)]
+
+    def encoded(
+        self, eval_sets: list[Any] | None, X: Any, y: Any, labels: NDArray[Any]
+    ) -> list[Any] | None:
+        """Return evaluation sets with their labels as members of the fitted classes.
+
+        A set that is the training data, ``X`` and ``y`` as the user passed them,
+        becomes the features and ``labels`` that LightGBM trains on: it compares by
+        identity.
+        """
+        training = self.training
+        pairs = []
+        for i, (features, of_rows) in enumerate(eval_sets or ()):
+            if features is X and of_rows is y:
+                pairs.append((training.X, labels))
+                continue
+            features = in_memory(features)
+            check_columns(features, "LightGBM", any_arrow=False)
+            codes = encode(of_rows, training.classes, f"eval_set[{i}]")
+            pairs.append((features, training.classes[codes]))
+        return pairs or None
+
+    def parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return the parameters of the booster with what this fit adds."""
+        parameters = {
+            **parameters,
+            "objective": self.training.objective,
+            "metric": self.native_metrics or "None",
+        }
+        if given(parameters, "max_delta_step") is None:
+            parameters["max_delta_step"] = self.training.leaf_bound
+        return parameters
+
+    def complete(self, booster: Booster) -> Booster:
+        """Return the trained booster with start and closing constant in its first tree,
+        and with the objective that names its raw scores."""
+        training = self.training
+        constant = self.closing.constant(booster)
+        says_log_odds = training.loss.link == "posterior"
+        text = stamp(
+            booster.model_to_string(num_iteration=-1),
+            training.raw_start + constant,
+            says_log_odds=says_log_odds,
+        )
+        completed = Booster(model_str=text)
+        completed.params = dict(booster.params)
+        if says_log_odds:
+            completed.params["objective"] = "binary"
+        completed.best_iteration = booster.best_iteration
+        completed.best_score = booster.best_score
+        return completed

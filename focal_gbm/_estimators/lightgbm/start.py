@@ -1,0 +1,71 @@
+"""Where boosting begins in LightGBM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightgbm import (
+    Booster,
+    LGBMModel,
+)
+from numpy.typing import NDArray
+
+from focal_gbm._estimators.lightgbm.saved_model import FIRST_TREE, LOG_ODDS
+from focal_gbm._estimators.start import start_of_rows
+
+
+def start_of(
+    link: str,
+    init_score: Any,
+    eval_init_score: Any,
+    init_model: Any,
+    has_eval_sets: bool,
+) -> tuple[float | None, NDArray[np.float64] | None]:
+    """Return the raw score to begin from, None for the one of the parameter, and the
+    scores that LightGBM has to be given."""
+    if eval_init_score is not None and init_score is None:
+        msg = (
+            "eval_init_score without init_score: the evaluation sets would "
+            "begin elsewhere than the training rows; give both or neither"
+        )
+        raise ValueError(msg)
+    if init_model is not None:
+        if init_score is not None:
+            msg = (
+                "init_score and init_model were both given: LightGBM would drop "
+                "init_score, since the model already says where to begin"
+            )
+            raise ValueError(msg)
+        _check_scale(link, init_model)
+        return 0.0, None
+    if init_score is None:
+        return None, None
+    return start_of_rows(
+        init_score,
+        eval_init_score,
+        has_eval_sets,
+        ("init_score", "eval_init_score"),
+        "is not part of a LightGBM model: add the init_score of a row to its raw score "
+        "before you read a probability",
+    )
+
+
+def _check_scale(link: str, init_model: Any) -> None:
+    """Refuse to continue a model whose raw scores mean something else."""
+    if isinstance(init_model, LGBMModel):
+        init_model = init_model.booster_
+    if isinstance(init_model, Booster):
+        text = init_model.model_to_string(num_iteration=1)
+    else:
+        text = Path(init_model).read_text(encoding="utf-8")
+    header = text.partition(FIRST_TREE)[0].split("\n")
+    named = [line for line in header if line.startswith("objective=")]
+    fitting = [LOG_ODDS] if link == "posterior" else []
+    if named and named != fitting:  # a custom objective has no line, and may be ours
+        msg = (
+            f"init_model has {named[0]!r}, and its raw scores are not those of "
+            f"link={link!r}"
+        )
+        raise ValueError(msg)

@@ -1,0 +1,48 @@
+"""Progress bar over the iterations of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from focal_gbm._validation import (
+    check_flag,
+)
+
+
+class ProgressBar:
+    """Bar over the iterations; made when training starts and gone when it ends."""
+
+    def __init__(self, title: str) -> None:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError as error:
+            msg = "progress=True needs tqdm: pip install tqdm"
+            raise ImportError(msg) from error
+        self._bar = tqdm(desc=title, unit="tree")
+
+    def show(self, total: int, metrics: Mapping[str, float]) -> None:
+        """Count one more iteration."""
+        self._bar.total = total
+        self._bar.set_postfix(
+            {name: f"{value:.4g}" for name, value in metrics.items()}, refresh=False
+        )
+        self._bar.update()
+
+    def close(self) -> None:
+        """Leave the finished bar."""
+        self._bar.close()
+
+
+@contextmanager
+def progress_bar(estimator: Any, make: Callable[..., Any]) -> Iterator[list[Any]]:
+    """Give the progress bar of a fit as a list of callbacks, empty if none is wanted,
+    and leave it as it is when the fit ends."""
+    is_wanted = check_flag(estimator.progress, "progress")
+    bars = [make(type(estimator).__name__)] if is_wanted else []
+    try:
+        yield bars
+    finally:
+        for bar in bars:
+            bar.close()

@@ -1,0 +1,115 @@
+"""What one fit knows before training starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focal_gbm._estimators.evaluation import OnProbabilities
+from focal_gbm._kernels.cpu import probability_sums
+from focal_gbm._validation import (
+    Float64Array,
+)
+from focal_gbm.loss import FocalLoss
+from focal_gbm.objective import FocalMetric, FocalObjective
+
+
+@dataclass(frozen=True)
+class Training:
+    """One fit: the data as the loss sees it, and what boosting starts from.
+
+    ``raw_start`` is the raw score to begin from; ``offset`` is what has to be added to
+    the booster's scores while it trains, the start if the booster takes it for 0.
+    ``init_score`` are scores to begin from that differ by row. ``prior_shift`` is what
+    a :class:`PriorShift` adds to the log-odds of the predictions.
+    """
+
+    X: Any
+    y: NDArray[np.uint8]
+    sample_weight: Float64Array | None
+    classes: NDArray[Any]
+    loss: FocalLoss
+    threshold: float
+    scale: float
+    raw_start: float
+    offset: float
+    init_score: Float64Array | None
+    prior_shift: float
+    max_step: float | None
+    device: str
+    n_jobs: int
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The labels of the training rows, as members of ``classes``."""
+        labels: NDArray[Any] = self.classes[self.y]
+        return labels
+
+    @property
+    def leaf_bound(self) -> float:
+        """Bound on a leaf's step in raw score; 0, the boosters' word for none."""
+        if self.max_step is None:
+            return 0.0
+        if self.loss.link == "logit":  # dx/dz is 1 + gamma on all but uncertain rows
+            return self.max_step / (1.0 + self.loss.gamma)
+        return self.max_step
+
+    @cached_property
+    def objective(self) -> FocalObjective:
+        """The callable that the booster trains with."""
+        loss = self.loss
+        return FocalObjective(
+            loss.gamma,
+            loss.alpha,
+            link=loss.link,
+            scale=self.scale,
+            offset=self.offset,
+            device=self.device,
+            n_jobs=self.n_jobs,
+        )
+
+    def metric(self, metric: str, name: str | None) -> FocalMetric:
+        """Return an evaluation function on the probabilities, listed as ``name``."""
+        loss = self.loss
+        return FocalMetric(
+            loss.gamma,
+            loss.alpha,
+            link=loss.link,
+            metric=metric,
+            offset=self.offset,
+            prior_shift=self.prior_shift,
+            name=name,
+        )
+
+    def on_probabilities(self, metric: Callable[..., Any]) -> OnProbabilities:
+        """Return a metric of the user's, to be called with raw scores."""
+        return OnProbabilities(metric, self.loss, self.offset, self.prior_shift)
+
+    def closing_constant(self, raw: NDArray[Any]) -> float:
+        """Return c for which the mean probability at ``raw`` + c is the base rate.
+
+        ``raw`` is what the booster says while it trains. Newton's method on the
+        logarithm of the mean, which is increasing and concave in c; the step is
+        bounded for models that say 1 nearly everywhere.
+        """
+        weight = self.sample_weight
+        total = float(self.y.sum() if weight is None else weight.sum(where=self.y > 0))
+        is_logit = self.loss.link == "logit"
+        slope = 1.0 + self.loss.gamma if is_logit else 1.0
+        constant = 0.0
+        for _ in range(100):
+            x, shift = raw, self.offset + constant
+            if is_logit:
+                x, shift = self.loss.log_odds(raw + shift), 0.0
+            mean, spread = probability_sums(x, weight, shift)
+            step = math.log(mean / total) * mean / (spread * slope)
+            constant -= min(max(step, -5.0), 5.0)
+            if abs(step) < 1e-9:
+                break
+        return constant

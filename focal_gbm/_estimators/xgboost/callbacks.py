@@ -1,0 +1,54 @@
+"""Callbacks of XGBoost around a fit: the model completed, and a progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from xgboost import Booster
+from xgboost.callback import (
+    EvaluationMonitor,
+    TrainingCallback,
+    TrainingCheckPoint,
+)
+
+from focal_gbm._estimators.progress import ProgressBar
+
+REPORTING = (EvaluationMonitor, TrainingCheckPoint)
+
+
+class Completion(TrainingCallback):
+    """Callback that completes the model when training ends.
+
+    XGBoost still has the scores of the training rows then: to predict them again would
+    take every row through every tree.
+    """
+
+    def __init__(self, complete: Callable[[Booster], Booster]) -> None:
+        super().__init__()
+        self._complete = complete
+
+    def before_training(self, model: Booster) -> Booster:
+        # those of a model that is continued would cut its new trees off
+        model.set_attr(best_iteration=None, best_score=None)
+        return model
+
+    def after_training(self, model: Booster) -> Booster:
+        return self._complete(model)
+
+
+class Progress(ProgressBar, TrainingCallback):
+    """Callback that shows the iterations and the last metrics."""
+
+    def __init__(self, title: str, total: int) -> None:
+        super().__init__(title)
+        self._total = total
+
+    def after_iteration(self, _model: Any, _epoch: int, evals_log: Any) -> bool:
+        values = {
+            f"{data} {metric}": history[-1]
+            for data, results in evals_log.items()
+            for metric, history in results.items()
+        }
+        self.show(self._total, values)
+        return False

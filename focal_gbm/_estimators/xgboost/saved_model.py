@@ -1,0 +1,180 @@
+"""A trained XGBoost model, completed, and what its file holds."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from xgboost import Booster
+
+from focal_gbm.calibration import from_state, state_of
+from focal_gbm.loss import FocalLoss
+
+# The objective that says what the raw scores are, and so what readers of the saved
+# model make of them: log-odds for the sigmoid, or scores to be left as they are.
+OBJECTIVES = {"posterior": "binary:logistic", "logit": "binary:logitraw"}
+# Attribute of the booster that keeps what a model of XGBoost has no place for.
+_ATTRIBUTE = "focal_gbm"
+# base_score is a float32 probability, and 1 would be an infinite score.
+_LARGEST = 1.0 - 2.0**-24
+_SAFE_START = 13.0  # log-odds; XGBoost 3 clips at 13.8
+
+
+def base_score(raw: float, link: str) -> float:
+    """Return the value of base_score for which boosting begins at ``raw``."""
+    return raw if link == "logit" else min(float(expit(raw)), _LARGEST)
+
+
+def learner(booster: Booster) -> dict[str, Any]:
+    """Return the configuration of a booster."""
+    configuration: dict[str, Any] = json.loads(booster.save_config())["learner"]
+    return configuration
+
+
+def _raw_start(booster: Booster, link: str) -> float:
+    """Return the raw score at which a booster begins."""
+    text = learner(booster)["learner_model_param"]["base_score"]
+    base_score = float(text.strip("[]"))  # a list of one from XGBoost 3.1 on
+    return base_score if link == "logit" else float(logit(base_score))
+
+
+def shift(booster: Booster, link: str, constant: Callable[[Booster], float]) -> None:
+    """Add the closing constant to every raw score, by base_score as far as that goes.
+
+    XGBoost 3 takes probabilities below 1e-6 for 1e-6: the rest goes into the first
+    tree, or the bias of a linear model. ``constant`` measures that of a booster.
+    """
+    wanted = _raw_start(booster, link) + constant(booster)
+    booster.set_param({"base_score": base_score(wanted, link)})
+    if link == "logit" or abs(wanted) < _SAFE_START:
+        return
+    # a copy, since the booster has kept the scores from before the change
+    rest = constant(booster.copy())
+    if abs(rest) < 1e-6:
+        return
+    model = json.loads(booster.save_raw("json"))
+    part = model["learner"]["gradient_booster"]
+    if part["name"] == "gblinear":
+        part["model"]["weights"][-1] += rest
+    else:
+        tree = _tree_model(model)["trees"][0]
+        rest /= part.get("weight_drop", [1.0])[0]  # of dart
+        for i, child in enumerate(tree["left_children"]):
+            if child == -1:
+                tree["split_conditions"][i] += rest
+                tree["base_weights"][i] += rest
+    booster.load_model(bytearray(json.dumps(model).encode()))
+
+
+def has_split(booster: Booster) -> bool:
+    """Whether any tree has a split, or a linear model is one of columns."""
+    return bool(booster.get_score(importance_type="weight"))
+
+
+def as_stopped(booster: Booster) -> Booster:
+    """Return the booster without the trees after its best iteration: XGBoost keeps
+    them, and they would act in every reader but its own estimator."""
+    is_linear = learner(booster)["gradient_booster"]["name"] == "gblinear"
+    rounds = _rounds_in_use(booster)
+    if is_linear or rounds == booster.num_boosted_rounds():
+        return booster
+    stopped = booster[:rounds]
+    if "c" in (booster.feature_types or ()):
+        _copy_categories(booster, stopped)
+    for name in ("best_iteration", "best_score"):
+        stopped.set_attr(**{name: booster.attr(name)})
+    return stopped
+
+
+def _copy_categories(booster: Booster, part: Booster) -> None:
+    """Give a part of a booster the categories of the training frame, by which XGBoost
+    3.1 and later recode other frames: cutting a booster loses them."""
+    models = [json.loads(b.save_raw("json")) for b in (booster, part)]
+    whole, cut = (_tree_model(model) for model in models)
+    if "cats" in whole:
+        cut["cats"] = whole["cats"]
+        part.load_model(bytearray(json.dumps(models[1]).encode()))
+
+
+def _tree_model(model: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a model in JSON that holds the trees."""
+    booster = model["learner"]["gradient_booster"]
+    trees: dict[str, Any] = booster.get("gbtree", booster)["model"]  # or of dart
+    return trees
+
+
+def describe(
+    booster: Booster, loss: FocalLoss, threshold: float, classes: NDArray[Any]
+) -> None:
+    """Keep in a booster what a model of XGBoost has no place for."""
+    kept = {
+        "gamma": loss.gamma,
+        "alpha": loss.alpha,
+        "link": loss.link,
+        "threshold": threshold,
+        **_classes_state(classes),
+    }
+    booster.set_attr(**{_ATTRIBUTE: json.dumps(kept)})
+
+
+def keep_calibrator(booster: Booster, calibrator: Any) -> None:
+    """Keep a calibrator of this library in a booster; another leaves no trace."""
+    kept = json.loads(booster.attr(_ATTRIBUTE))
+    kept["calibrator"] = state_of(calibrator)
+    booster.set_attr(**{_ATTRIBUTE: json.dumps(kept)})
+
+
+def _classes_state(classes: NDArray[Any]) -> dict[str, Any]:
+    """Return labels as JSON can hold them."""
+    if classes.dtype.kind in "mM":  # whole numbers of the unit in the dtype
+        whole = classes.astype(np.int64).tolist()
+        return {"classes": whole, "dtype": classes.dtype.str}
+    dtype = None if classes.dtype.kind in "OU" else classes.dtype.str
+    return {"classes": classes.tolist(), "dtype": dtype}
+
+
+def holds(booster: Booster, calibrator: Any) -> bool:
+    """Whether the booster, and so its file, holds the calibrator of the estimator."""
+    kept = json.loads(booster.attr(_ATTRIBUTE))
+    return calibrator is None or kept.get("calibrator") is not None
+
+
+def _rounds_in_use(booster: Booster) -> int:
+    """Return the rounds that early stopping found best, all if there was none."""
+    best = booster.attr("best_iteration")
+    rounds: int = booster.num_boosted_rounds() if best is None else int(best) + 1
+    return rounds
+
+
+def restore(booster: Booster) -> tuple[FocalLoss, float, NDArray[Any], Any]:
+    """Return loss, threshold, classes and calibrator of a booster that was read from a
+    file."""
+    text = booster.attr(_ATTRIBUTE)
+    if text is None:
+        objective = learner(booster)["objective"]["name"]
+        if objective != OBJECTIVES["posterior"]:
+            msg = f"the model must be one of 'binary:logistic', got {objective!r}"
+            raise ValueError(msg)
+        plain = FocalLoss(gamma=0.0), 0.5, np.arange(2)
+        describe(booster, *plain)  # a calibrator may come to it
+        return *plain, None
+    said = json.loads(text)
+    loss = FocalLoss(said["gamma"], said["alpha"], said["link"])
+    calibrator = from_state(said.get("calibrator"))
+    if said["classes"] is None:
+        msg = (
+            "the model was saved by a version that kept no labels of this kind: "
+            "classes_ are 0 and 1"
+        )
+        warnings.warn(msg, UserWarning, stacklevel=3)
+        return loss, said["threshold"], np.arange(2), calibrator
+    dtype = said.get("dtype")
+    is_time = dtype is not None and np.dtype(dtype).kind in "mM"
+    classes = np.asarray(said["classes"], dtype=np.int64 if is_time else dtype)
+    classes = classes.astype(dtype) if is_time else classes
+    return loss, said["threshold"], classes, calibrator

@@ -1,0 +1,1 @@
+"""The compiled loops, and the formulas that they call."""

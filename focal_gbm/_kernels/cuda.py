@@ -1,0 +1,133 @@
+"""The loop over rows for NVIDIA GPUs: labels and weights go to the device once,
+scores once a call, and the derivatives stay there for the booster to take.
+
+The formulas are those of the CPU, compiled for the device by numba-cuda. XGBoost hands
+scores over in host memory and takes arrays of the CUDA array interface, so one copy of
+four bytes a row each way is the least that a custom objective can do.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from textwrap import shorten
+from typing import Any
+
+import numpy as np
+from numba import cuda
+from numba.core.errors import NumbaPerformanceWarning
+from numpy.typing import ArrayLike, NDArray
+
+from focal_gbm._kernels.buffers import Pair
+from focal_gbm._kernels.formulas import LogLoss, coarse, derivatives
+from focal_gbm._validation import (
+    as_rows,
+    check_heaviest,
+    check_labels,
+    check_weights,
+)
+
+_THREADS = 256
+
+
+@cuda.jit
+def _fill(form, rows, weight_0, weight_1, shift, gradient, hessian, bad):
+    """Write the derivatives of each row, the gradient over the scores.
+
+    ``rows`` says class and weight by sign and size.
+    """
+    i = cuda.grid(1)
+    if i < gradient.shape[0]:
+        score = gradient[i] + shift
+        row = rows[i]
+        positive = row > 0
+        g, h = derivatives(form, score, positive)
+        w = weight_1 if positive else weight_0
+        sample = np.float32(abs(row))
+        gradient[i] = sample * coarse(w * g)
+        hessian[i] = sample * coarse(w * h)
+        if score != score:
+            bad[0] = True
+
+
+def _on(device: str) -> AbstractContextManager[Any]:
+    """Return the context of a device; without an ordinal it is the one that the booster
+    has made current."""
+    _, _, ordinal = device.partition(":")
+    return cuda.gpus[int(ordinal)] if ordinal else nullcontext()
+
+
+def _pair(n_rows: int) -> tuple[Any, Any]:
+    # no memory of size 0 on a device
+    n_rows = max(n_rows, 1)
+    return cuda.device_array(n_rows, np.float32), cuda.device_array(n_rows, np.float32)
+
+
+class Loop:
+    """Labels and weights on a device, and buffers for scores and derivatives there."""
+
+    def __init__(
+        self,
+        labels: ArrayLike,
+        weight: ArrayLike | None,
+        n_rows: int,
+        device: str,
+        limit: float = np.inf,
+    ) -> None:
+        y = check_labels(labels, n_rows)
+        sample_weight = check_weights(weight, n_rows)
+        check_heaviest(sample_weight, limit, np.float32)
+        single = as_rows(y, sample_weight, n_rows)[1]
+        size: Any = np.int8(1) if single is None else single
+        rows = np.where(y > 0, size, -size)
+        self._device = device
+        with _on(device):
+            self._rows = cuda.to_device(rows)
+            self._bad = cuda.to_device(np.zeros(1, np.bool_))
+            self._pair = Pair(_pair)
+
+    def run(
+        self,
+        raw: NDArray[Any],
+        form: Any,
+        weights: tuple[np.float32, np.float32],
+        shift: np.float32,
+    ) -> tuple[Any, Any, bool]:
+        """Return gradient and Hessian on the device, and whether no score is
+        NaN."""
+        n_rows = len(raw)
+        with _on(self._device):
+            gradient, hessian = self._pair.take(n_rows)
+            with np.errstate(over="ignore"):  # infinite is as good as beyond float32
+                scores = raw.astype(np.float32, copy=False)
+            gradient.copy_to_device(scores)
+            blocks = -(-n_rows // _THREADS)
+            with warnings.catch_warnings():  # that few rows leave the device idle
+                warnings.simplefilter("ignore", NumbaPerformanceWarning)
+                _fill[blocks, _THREADS](
+                    form, self._rows, *weights, shift, gradient, hessian, self._bad
+                )
+            # reading them waits for the loop, and so the arrays are ready
+            is_bad = bool(self._bad.copy_to_host()[0])
+            if is_bad:
+                self._bad = cuda.to_device(np.zeros(1, np.bool_))
+        return gradient, hessian, not is_bad
+
+
+@lru_cache(maxsize=64)
+def obstacle(device: str) -> str:
+    """Return why the loop cannot run on a device, or nothing if it can."""
+    one = np.float32(1.0)
+    try:
+        loop = Loop([0.0], None, 1, device)
+        loop.run(np.zeros(1, np.float32), LogLoss(one), (one, one), one)
+    except Exception as error:  # no driver, no such device, no compiler, ...
+        return _in_one_line(error)
+    return ""
+
+
+def _in_one_line(error: Exception) -> str:
+    """Return what an error says, as the first part of a sentence."""
+    line = shorten(str(error), 300, placeholder=" [...]").rstrip(" .,:;")
+    return line or type(error).__name__

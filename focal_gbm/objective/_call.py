@@ -1,0 +1,126 @@
+"""Read a booster's call of an objective or a metric: labels, raw scores and weights."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focal_gbm._validation import (
+    Float32Array,
+    check_heaviest,
+    check_labels,
+    check_real,
+    check_vector,
+    check_weights,
+    in_host_memory,
+)
+
+_SCORES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+# The library behind a booster's module: its functions are documented, its name is
+# private.
+_LIBRARY = "_LIB"
+
+
+class Call(NamedTuple):
+    """What a booster hands to an objective or a metric.
+
+    ``raw`` are the scores, a contiguous vector in the dtype they came in. ``data_set``
+    is the ``lightgbm.Dataset`` or ``xgboost.DMatrix`` of a native call, None where the
+    call passed arrays.
+    """
+
+    labels: Any
+    raw: NDArray[Any]
+    weight: Any
+    data_set: Any
+
+
+def read_call(y_true: Any, raw_prediction: Any, sample_weight: Any = None) -> Call:
+    """Return labels, raw scores and weights, whichever entry point called.
+
+    A native call passes the raw scores first and the data set second. Labels and
+    weights of a DMatrix are views, valid as long as it is not changed: by the C
+    interface, since ``get_label`` and ``get_weight`` copy them, and to a CuPy array
+    where they lie on a GPU.
+    """
+    labels, raw, weight, data_set = y_true, raw_prediction, sample_weight, None
+    if hasattr(raw_prediction, "get_label"):
+        data_set, raw = raw_prediction, y_true
+        xgboost = sys.modules.get("xgboost")
+        if xgboost is None or not isinstance(data_set, xgboost.DMatrix):
+            labels, weight = data_set.get_label(), data_set.get_weight()
+        else:
+            library = getattr(xgboost.core, _LIBRARY, None)
+            labels, weight = rows_of(library, data_set)
+    is_vector = isinstance(raw, np.ndarray) and raw.ndim == 1
+    # what boosters hand over needs no conversion
+    if not (is_vector and raw.dtype in _SCORES and raw.flags.c_contiguous):
+        raw = as_scores(raw)
+    return Call(labels, raw, weight, data_set)
+
+
+def rows_of(library: Any, matrix: Any) -> tuple[Float32Array, Float32Array | None]:
+    """Return labels and weights of a DMatrix, None for no weights."""
+    found = []
+    for field in ("label", "weight"):
+        if library is None:
+            values = np.asarray(in_host_memory(matrix.get_float_info(field)))
+            found.append(values.astype(np.float32, copy=False))
+            continue
+        length, address = ctypes.c_uint64(), ctypes.POINTER(ctypes.c_float)()
+        failed = library.XGDMatrixGetFloatInfo(
+            matrix.handle, field.encode(), ctypes.byref(length), ctypes.byref(address)
+        )
+        if failed:
+            msg = f"XGBoost cannot give the {field} of {matrix!r}"
+            raise RuntimeError(msg)
+        if length.value == 0:
+            found.append(np.empty(0, np.float32))
+        else:
+            found.append(np.ctypeslib.as_array(address, (length.value,)))
+    labels, weight = found
+    return labels, weight if len(weight) else None
+
+
+def c_interface(module: str) -> Any:
+    """Return the library behind a booster's module, None where that is not loaded."""
+    return getattr(sys.modules.get(module), _LIBRARY, None)
+
+
+def as_scores(raw: Any) -> NDArray[Any]:
+    """Return raw scores as a contiguous vector in the dtype they came in."""
+    is_single = getattr(raw, "dtype", None) == np.float32
+    scores = np.asarray(in_host_memory(raw), np.float32 if is_single else np.float64)
+    if scores.ndim == 2 and scores.shape[1] == 1:
+        scores = scores[:, 0]
+    return check_vector(scores, "raw_prediction", scores.dtype.type)
+
+
+def check_offset(value: Any) -> float:
+    """Return what is added to raw scores; float32 holds its sum with any of them."""
+    return check_real(value, "offset", low=-1e30, high=1e30)
+
+
+def explain(
+    raw: NDArray[Any],
+    labels: Any = None,
+    weight: Any = None,
+    limit: float = np.inf,
+) -> None:
+    """Raise the error for the bad row that the kernel saw."""
+    if labels is not None:
+        check_labels(labels, len(raw))
+        check_heaviest(check_weights(weight, len(raw)), limit, np.float32)
+    missing = np.isnan(raw)
+    row = f" in row {int(missing.argmax())}" if missing.any() else ""
+    msg = (
+        f"raw_prediction must not be NaN, got NaN{row}: the booster diverged or was "
+        "given NaN as its start"
+    )
+    raise ValueError(msg)

@@ -1,0 +1,66 @@
+"""What an objective keeps between its calls, and what it has on a device."""
+
+from __future__ import annotations
+
+import re
+import threading
+import warnings
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from focal_gbm._kernels.buffers import Pair
+from focal_gbm.objective._call import Call
+
+_DEVICES = r"cpu|(cuda|gpu)(:\d+)?"  # as XGBoost spells them
+
+
+def check_device(device: Any) -> None:
+    """Refuse what is not the name of a device."""
+    if not re.fullmatch(_DEVICES, str(device)):
+        msg = f"device must be 'cpu', 'cuda' or 'cuda:<n>', got {device!r}"
+        raise ValueError(msg)
+
+
+class Kept(threading.local):
+    """What an objective keeps between its calls, for each thread: buffers, and what is
+    on a device for a data set. A copy or a pickle starts empty."""
+
+    def __init__(self) -> None:
+        self.pair = Pair()
+        self.loops: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+        self._obstacle: str | None = None
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return Kept, ()
+
+    def loop(self, call: Call, device: str, limit: float) -> Any:
+        """Return the loop on the device that holds the labels, and weights below
+        ``limit``."""
+        from focal_gbm._kernels.cuda import Loop
+
+        raw, data = call.raw, call.data_set
+        loop = None if data is None else self.loops.get(data)
+        # equal scores: boosting begins, perhaps with other labels or weights
+        if loop is None or raw[0] == raw[-1] == raw[len(raw) // 2]:
+            loop = Loop(call.labels, call.weight, len(raw), device, limit)
+            if data is not None:
+                self.loops[data] = loop
+        return loop
+
+    def device_works(self, device: str) -> bool:
+        """Whether derivatives can be computed on the device; warns if not."""
+        if self._obstacle is None:
+            try:
+                from focal_gbm._kernels.cuda import obstacle
+
+                self._obstacle = obstacle(device)
+            except ImportError as error:  # a Numba without its CUDA target
+                self._obstacle = str(error)
+            if self._obstacle:
+                msg = (
+                    f"device={device!r} cannot compute the objective, which the "
+                    f"CPU does instead, with the same result: {self._obstacle}. "
+                    "It needs a CUDA device and numba-cuda: pip install focal_gbm[gpu]"
+                )
+                warnings.warn(msg, UserWarning, stacklevel=5)
+        return not self._obstacle

@@ -1,0 +1,219 @@
+"""FocalMetric: the evaluation function that goes with FocalObjective."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from focal_gbm import metrics
+from focal_gbm._validation import (
+    Float64Array,
+    check_labels,
+    check_option,
+    check_real,
+    check_weights,
+    suggest_parameters,
+)
+from focal_gbm.loss import FocalLoss, near_one
+from focal_gbm.objective._call import as_scores, check_offset, read_call
+
+# Of focal_gbm.metrics, those that compare labels with scores; all grow with skill.
+RANK_METRICS = ("precision_at_alert_rate", "recall_at_alert_rate", "recall_at_fpr")
+METRICS = ("log_loss", "error", "focal", *RANK_METRICS)
+# Names of which XGBoost takes the maximum, whatever they measure.
+_MAXIMISED = ("auc", "map", "ndcg", "pre")
+
+
+@suggest_parameters
+@dataclass(frozen=True)
+class FocalMetric:
+    """The evaluation function that goes with :class:`FocalObjective`.
+
+    One callable for ``lightgbm.train(feval=...)``, ``LGBMClassifier.fit(eval_metric=
+    ...)``, ``xgboost.train(custom_metric=...)`` and ``XGBClassifier(eval_metric=...)``.
+    It takes the raw scores that a custom objective leaves there and measures the
+    probabilities that they stand for; weights of the rows act in every one.
+
+    Parameters
+    ----------
+    gamma : float in [0, 1000], default=2.0
+        Focusing parameter of the objective.
+    alpha : float in (0, 1) or None, default=None
+        Weight of class 1 in the objective.
+    link : {"posterior", "logit"}, default="posterior"
+        What raw scores are: log-odds of class 1, or the focal logit.
+    metric : str, default="log_loss"
+        "log_loss" or "error" (at 1/2) of the probabilities, "focal" for the mean
+        focal loss, or a name of :mod:`focal_gbm.metrics` that compares labels with
+        scores, at its default budget: "recall_at_fpr", "recall_at_alert_rate" or
+        "precision_at_alert_rate".
+    offset : float in [-1e30, 1e30], default=0.0
+        Added to every raw score, as in the objective.
+    prior_shift : float, default=0.0
+        Added to the log-odds before they are measured: the constant of
+        :class:`PriorShift`, for a validation set whose fraud rate differs from that of
+        the training rows. No measure of ranks depends on it.
+    name : str or None, default=None
+        How the booster lists it; None: the metric's own name. XGBoost guesses the
+        direction of early stopping from the name and takes what it does not know
+        for a loss, so there the rank metrics are reported as "neg_..." and negated,
+        and losses with names like "premium" or "map_cost" as "loss_...".
+
+    Examples
+    --------
+    >>> import lightgbm as lgb, numpy as np
+    >>> from focal_gbm import FocalMetric, FocalObjective
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(1000, 3))
+    >>> y = rng.random(1000) < 1 / (1 + np.exp(4 - 2 * X[:, 0]))
+    >>> data, history = lgb.Dataset(X, y), {}
+    >>> booster = lgb.train(
+    ...     {"objective": FocalObjective(), "metric": "None", "verbosity": -1},
+    ...     data, num_boost_round=20, valid_sets=[data], feval=FocalMetric(),
+    ...     callbacks=[lgb.record_evaluation(history)])
+    >>> losses = history["training"]["log_loss"]
+    >>> losses[0] > losses[-1] > 0
+    True
+    """
+
+    gamma: float = 2.0
+    alpha: float | None = None
+    link: str = field(default="posterior", kw_only=True)
+    metric: str = field(default="log_loss", kw_only=True)
+    offset: float = field(default=0.0, kw_only=True)
+    prior_shift: float = field(default=0.0, kw_only=True)
+    name: str | None = field(default=None, kw_only=True)
+    # of which a NaN was reported; a copy of a metric, as of each fit, begins anew
+    _named: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        FocalLoss(self.gamma, self.alpha, self.link)
+        check_option(self.metric, "metric", METRICS)
+        check_offset(self.offset)
+        check_real(self.prior_shift, "prior_shift")
+
+    @property
+    def is_higher_better(self) -> bool:
+        """Whether early stopping should look for the maximum."""
+        return self.metric in RANK_METRICS
+
+    @property
+    def __name__(self) -> str:
+        """The name that XGBoost lists."""
+        name = self.name or self.metric
+        if self.is_higher_better:
+            return f"neg_{name}"
+        return f"loss_{name}" if name.startswith(_MAXIMISED) else name
+
+    def __call__(
+        self,
+        y_true: Any,
+        raw_prediction: Any,
+        *weight_and_group: ArrayLike | None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Any:
+        """Return what the calling booster expects of a metric.
+
+        Parameters
+        ----------
+        y_true, raw_prediction
+            As in :class:`FocalObjective`, swapped likewise in a native call.
+        *weight_and_group
+            How LightGBM's scikit-learn interface passes weights: four parameters
+            make it pass two more values, by which it is known.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How XGBoost's passes them.
+
+        Returns
+        -------
+        tuple or float
+            LightGBM: (name, value, is_higher_better). ``xgboost.train``: (name,
+            value). ``XGBClassifier``: the value.
+        """
+        if weight_and_group:
+            sample_weight = weight_and_group[0]
+        y, raw, weight, data_set = read_call(y_true, raw_prediction, sample_weight)
+        value = self.evaluate(y, raw, weight)
+        warn_if_undefined(self.name or self.metric, value, self._named)
+        is_native_lightgbm = type(data_set).__module__.startswith("lightgbm")
+        if weight_and_group or is_native_lightgbm:
+            return self.name or self.metric, value, self.is_higher_better
+        value = -value if self.is_higher_better else value
+        return value if data_set is None else (self.__name__, value)
+
+    def evaluate(
+        self,
+        y_true: ArrayLike,
+        raw_prediction: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """Return the value of the metric, in its own direction.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,)
+            Labels, 0 or 1.
+        raw_prediction : array-like of shape (n_samples,)
+            Raw scores on the scale of ``link``.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Finite factors >= 0.
+
+        Returns
+        -------
+        value : float
+
+        Examples
+        --------
+        >>> from focal_gbm import FocalMetric
+        >>> FocalMetric(metric="error").evaluate([0, 1], [-3.0, -1.0])
+        0.5
+        """
+        score = as_scores(raw_prediction).astype(np.float64, copy=False)
+        if self.metric in RANK_METRICS:
+            measure = getattr(metrics, self.metric)
+            return float(measure(y_true, score, sample_weight=sample_weight))
+        loss = FocalLoss(self.gamma, self.alpha, self.link)
+        score = score + self.offset
+        if self.metric == "focal":
+            if self.prior_shift:
+                score = loss.raw_prediction(loss.log_odds(score) + self.prior_shift)
+            rows = loss.loss(y_true, score)
+        else:
+            log_odds = loss.log_odds(score) + self.prior_shift
+            if self.metric == "log_loss":
+                rows = FocalLoss(gamma=0.0, link="logit").loss(y_true, log_odds)
+            else:
+                y = check_labels(y_true, len(log_odds))
+                rows = ((log_odds > 0) != (y > 0)).astype(np.float64)
+        return weighted_mean(rows, check_weights(sample_weight, len(rows)))
+
+
+def warn_if_undefined(name: str, value: Any, named: set[str] | None = None) -> None:
+    """Warn if a metric is NaN, by which early stopping cannot compare.
+
+    ``named`` holds the metrics warned of before, which are not named again.
+    """
+    is_undefined = isinstance(value, (float, np.floating)) and value != value
+    if not is_undefined or (named is not None and name in named):
+        return
+    if named is not None:
+        named.add(name)
+    msg = (
+        f"{name} is NaN on an evaluation set: no row is positive, none is negative, or "
+        "the budget allows no alert. Early stopping on it keeps the first tree; leave "
+        'the set out, or use "log_loss", which is defined on every set'
+    )
+    warnings.warn(msg, UserWarning, stacklevel=2)
+
+
+def weighted_mean(rows: Float64Array, weight: Float64Array | None) -> float:
+    """Return the mean; weights of any size are brought to that of 1 first."""
+    if weight is None:
+        return float(np.mean(rows))
+    weight = near_one(weight)
+    # a row without weight may have an infinite loss
+    return float(np.average(np.where(weight > 0, rows, 0.0), weights=weight))
