@@ -43,20 +43,25 @@ def _raw_start(booster: Booster, link: str) -> float:
     return base_score if link == "logit" else float(logit(base_score))
 
 
-def shift(booster: Booster, link: str, constant: Callable[[Booster], float]) -> None:
-    """Add the closing constant to every raw score, by base_score as far as that goes.
+def shifted(
+    booster: Booster, link: str, constant: Callable[[Booster], float]
+) -> Booster:
+    """Return the booster with the closing constant added to every raw score, by
+    base_score as far as that goes.
 
     XGBoost 3 takes probabilities below 1e-6 for 1e-6: the rest goes into the first
     tree, or the bias of a linear model. ``constant`` measures that of a booster.
     """
     wanted = _raw_start(booster, link) + constant(booster)
-    booster.set_param({"base_score": base_score(wanted, link)})
+    start = {"base_score": base_score(wanted, link)}
     if link == "logit" or abs(wanted) < _SAFE_START:
-        return
-    # a copy, since the booster has kept the scores from before the change
-    rest = constant(booster.copy())
+        booster.set_param(start)
+        return booster
+    booster = booster.copy()  # one that has kept no scores of the training rows
+    booster.set_param(start)
+    rest = constant(booster)
     if abs(rest) < 1e-6:
-        return
+        return booster
     model = json.loads(booster.save_raw("json"))
     part = model["learner"]["gradient_booster"]
     if part["name"] == "gblinear":
@@ -69,6 +74,7 @@ def shift(booster: Booster, link: str, constant: Callable[[Booster], float]) -> 
                 tree["split_conditions"][i] += rest
                 tree["base_weights"][i] += rest
     booster.load_model(bytearray(json.dumps(model).encode()))
+    return booster
 
 
 def has_split(booster: Booster) -> bool:

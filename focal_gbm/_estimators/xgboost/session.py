@@ -23,7 +23,7 @@ from focal_gbm._estimators.xgboost.saved_model import (
     base_score,
     describe,
     keep_calibrator,
-    shift,
+    shifted,
 )
 
 
@@ -126,7 +126,7 @@ class Session:
         booster = as_stopped(booster)
         loss = training.loss
         if training.init_score is None:  # else base_score does not act
-            shift(booster, loss.link, self._closing_constant)
+            booster = shifted(booster, loss.link, self._closing_constant)
         describe(booster, loss, training.threshold, training.classes)
         keep_calibrator(booster, self.calibrator)
         return booster
