@@ -12,9 +12,12 @@ from xgboost import DMatrix
 from focal_gbm.objective import FocalObjective
 from focal_gbm.objective._call import read_call
 
-# From XGBoost 3.4 on the estimators hand the DMatrix to an objective of this class;
-# before, they hand copies of its labels and weights to a callable.
+# From XGBoost 3.4 on the estimators hand the DMatrix to an objective of a class that
+# has been there since 3.2; before, they hand copies of its labels and weights to a
+# callable. In 2.1 the same name is a type alias.
 _Objective: Any = getattr(xgboost.sklearn, "Objective", None)
+if not isinstance(_Objective, type):
+    _Objective = None
 
 
 @dataclass(eq=False)
