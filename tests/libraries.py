@@ -10,8 +10,8 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 import xgboost as xgb
-from lightgbm import LGBMClassifier
-from xgboost import XGBClassifier
+from lightgbm import LGBMClassifier, LGBMRegressor
+from xgboost import XGBClassifier, XGBRegressor
 
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 
@@ -33,6 +33,15 @@ class Library:
     rounding: float
     fine_bins: dict[str, Any]
     modes: dict[str, dict[str, Any]]
+    # the names of parameters, of arguments of fit, and of the default metric
+    stopping_rounds: str
+    metric: str
+    start: str
+    eval_start: str
+    eval_weights: str
+    first_model: str
+    log_loss: str
+    regressor: type
 
     def __str__(self) -> str:
         return self.name
@@ -48,15 +57,35 @@ class Library:
 
     def fit_stopping(self, model: Any, rounds: int, fit: Any, later: Any) -> Any:
         """Fit with early stopping on later rows."""
-        silent = {}
-        if self.name == "lightgbm":
-            model.set_params(early_stopping_round=rounds)
-        else:
-            model.set_params(early_stopping_rounds=rounds)
-            silent = {"verbose": False}
+        model.set_params(**self.stopping(rounds))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The argument 'eval_set'")
-            return model.fit(*fit, eval_set=[later], **silent)
+            return model.fit(*fit, eval_set=[later], **self.silent)
+
+    @property
+    def silent(self) -> dict[str, Any]:
+        """Return the arguments of fit that print nothing of the evaluation sets."""
+        return {} if self.name == "lightgbm" else {"verbose": False}
+
+    def later(self, X: Any, y: Any) -> dict[str, Any]:
+        """Return the arguments of fit that evaluate on one set."""
+        if self.name == "lightgbm":
+            return {"eval_X": X, "eval_y": y}
+        return {"eval_set": [(X, y)], **self.silent}
+
+    def stopping(self, rounds: int | None = 5) -> dict[str, Any]:
+        """Return the parameter that stops early."""
+        return {self.stopping_rounds: rounds}
+
+    def measuring(self, metrics: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the parameters, and the arguments of fit, by which callable metrics
+        are heard."""
+        given = {"eval_metric": metrics}
+        return ({}, given) if self.name == "lightgbm" else (given, {})
+
+    def said(self, name: str, value: float) -> Any:
+        """Return what a callable metric, a loss, returns."""
+        return (name, value, False) if self.name == "lightgbm" else value
 
     def n_rounds(self, model: Any) -> int:
         """Return the number of rounds in use."""
@@ -76,7 +105,11 @@ class Library:
 
     def continued(self, first: Any) -> dict[str, Any]:
         """Return the argument of fit that continues a model."""
-        return {"init_model" if self.name == "lightgbm" else "xgb_model": first}
+        return {self.first_model: first}
+
+    def booster(self, model: Any) -> Any:
+        """Return the booster of a fitted model."""
+        return model.booster_ if self.name == "lightgbm" else model.get_booster()
 
 
 LIGHTGBM = Library(
@@ -101,6 +134,14 @@ LIGHTGBM = Library(
         "few trees": {"n_estimators": 2},
         "no tree can split": {"min_child_samples": 10_000},
     },
+    stopping_rounds="early_stopping_round",
+    metric="metric",
+    start="init_score",
+    eval_start="eval_init_score",
+    eval_weights="eval_sample_weight",
+    first_model="init_model",
+    log_loss="binary_logloss",
+    regressor=LGBMRegressor,
 )
 XGBOOST = Library(
     name="xgboost",
@@ -124,9 +165,20 @@ XGBOOST = Library(
         "few trees": {"n_estimators": 2},
         "no tree can split": {"min_child_weight": 1e6},
     },
+    stopping_rounds="early_stopping_rounds",
+    metric="eval_metric",
+    start="base_margin",
+    eval_start="base_margin_eval_set",
+    eval_weights="sample_weight_eval_set",
+    first_model="xgb_model",
+    log_loss="logloss",
+    regressor=XGBRegressor,
 )
 LIBRARIES = (LIGHTGBM, XGBOOST)
-if tuple(map(int, xgb.__version__.split(".")[:2])) >= (3, 2):  # before, on GPUs alone
+LIGHTGBM_VERSION, XGBOOST_VERSION = (
+    tuple(map(int, library.__version__.split(".")[:2])) for library in (lgb, xgb)
+)
+if XGBOOST_VERSION >= (3, 2):  # before, on GPUs alone
     gradient_based = {"subsample": 0.3, "sampling_method": "gradient_based"}
     XGBOOST.modes["gradient based"] = gradient_based
 BOTH = pytest.mark.parametrize("library", LIBRARIES, ids=str)

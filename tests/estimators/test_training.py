@@ -1,23 +1,19 @@
-"""Both estimators: what they train, what they say, what they save."""
+"""Both estimators: what they train, and with which probabilities."""
 
 from __future__ import annotations
 
 import json
-import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
-import sklearn
 from data import RARE, rare_blobs, rare_transactions
-from libraries import BOTH, BOTH_LINKS, LIBRARIES, LIGHTGBM, MODES, XGBOOST, make_rows
+from libraries import BOTH, BOTH_LINKS, LIBRARIES, LIGHTGBM, XGBOOST, make_rows
 from lightgbm import LGBMClassifier
 from scipy.special import expit
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, log_loss
 from sklearn.model_selection import train_test_split
-from sklearn.utils.estimator_checks import parametrize_with_checks
 from xgboost import XGBClassifier
 
 from focal_gbm import FocalLoss
@@ -29,28 +25,6 @@ def data():
     X, y = make_rows(6000, 8, seed=7)
     X[np.random.default_rng(1).random(X.shape) < 0.05] = np.nan
     return X, y
-
-
-def known_failures(_):
-    """None; but scikit-learn 1.6 gives binary estimators other labels in the two fits
-    that it compares, the class of the first row being 0 in each order of rows."""
-    if sklearn.__version__ >= "1.7":
-        return {}
-    check = "check_sample_weight_equivalence_on_{}_data"
-    return {check.format(kind): "labels are swapped" for kind in ("dense", "sparse")}
-
-
-@parametrize_with_checks(
-    [
-        library.estimator(**library.quiet, **kwargs)
-        for library in LIBRARIES
-        for kwargs in ({}, {"link": "logit", "n_estimators": 10})
-    ],
-    expected_failed_checks=known_failures,
-)
-def test_scikit_learn_checks(estimator, check):
-    """Clone, Pipeline, string labels and frames break elsewhere; none is excluded."""
-    check(estimator)
 
 
 @BOTH
@@ -148,144 +122,6 @@ def test_mean_probability_is_the_base_rate(library, link, n_estimators, start, d
     assert mean == pytest.approx(np.average(y, weights=weight), rel=1e-6)
 
 
-@MODES
-@BOTH_LINKS
-def test_saved_model_says_the_same(library, mode, link, data):
-    """The starting constant is absent or lost at predict elsewhere."""
-    X, y = data
-    if mode == "gblinear":
-        X = np.nan_to_num(X)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*gblinear.*deprecated")
-        model = library.model(link=link, **library.modes[mode]).fit(X, y)
-    near = {"atol": library.rounding, "rtol": library.rounding}
-    raw = library.raw_score(model, X)
-    plain_raw, plain = library.plain(model, X)
-    np.testing.assert_allclose(plain_raw, raw, **near)
-    p = model.predict_proba(X)[:, 1]
-    assert p.astype(float).mean() == pytest.approx(y.mean(), rel=3e-6)
-    np.testing.assert_allclose(expit(model.decision_function(X)), p, **near)
-    if link == "posterior":
-        np.testing.assert_allclose(plain, p, **near)
-        np.testing.assert_allclose(raw, model.decision_function(X), **near)
-    else:  # raw scores, and no claim that expit of them is a probability
-        np.testing.assert_allclose(plain, raw, **near)
-        np.testing.assert_allclose(model.loss_.probability(raw), p, **near)
-
-
-@BOTH
-def test_categorical_columns_and_missing_values_survive_saving(library, data):
-    X, y = data
-    frame = pd.DataFrame(X[:, :3], columns=list("abc"))
-    frame["kind"] = pd.Categorical(np.where(X[:, 3] > 0, "high", "low"))
-    frame.loc[::7, "kind"] = None
-    kwargs = {"enable_categorical": True} if library is XGBOOST else {}
-    model = library.model(**kwargs).fit(frame, y)
-    p = model.predict_proba(frame)[:, 1]
-    np.testing.assert_allclose(library.plain(model, frame)[1], p, atol=1e-6)
-    assert p.astype(float).mean() == pytest.approx(y.mean(), rel=1e-6)
-
-
-@BOTH
-@BOTH_LINKS
-@pytest.mark.parametrize("mode", ["gbdt", "dart"])
-def test_early_stopping_keeps_model_and_estimator_together(library, link, mode, data):
-    """Trees after the best one act in every other reader of XGBoost's model."""
-    X, y = data
-    model = library.model(
-        n_estimators=200, learning_rate=0.3, link=link, **library.modes.get(mode, {})
-    )
-    library.fit_stopping(model, 5, (X[:3000], y[:3000]), (X[3000:], y[3000:]))
-    if library is XGBOOST or mode == "gbdt":  # LightGBM's dart does not stop
-        assert 0 < library.n_rounds(model) < 200
-    p = model.predict_proba(X)[:, 1]
-    raw, said = library.plain(model, X)
-    plain = said if link == "posterior" else model.loss_.probability(raw)
-    np.testing.assert_allclose(plain, p, atol=1e-6)
-    # the constant is that of the trees in use
-    assert p[:3000].astype(float).mean() == pytest.approx(y[:3000].mean(), rel=1e-6)
-
-
-@BOTH
-@BOTH_LINKS
-def test_continued_training(library, link, data, tmp_path):
-    X, y = data
-    first = library.model(link=link).fit(X, y)
-    path = str(tmp_path / "model.json")
-    booster = first.booster_ if library is LIGHTGBM else first.get_booster()
-    booster.save_model(path)
-    models = [
-        library.model(link=link).fit(X, y, **library.continued(way))
-        for way in (first, booster, path)
-    ]
-    raws = [library.raw_score(model, X) for model in models]
-    for raw in raws[1:]:
-        np.testing.assert_allclose(raw, raws[0], atol=library.rounding)
-    p = models[0].predict_proba(X)[:, 1]
-    assert p.astype(float).mean() == pytest.approx(y.mean(), rel=1e-6)
-    assert log_loss(y, p) < log_loss(y, first.predict_proba(X)[:, 1])
-    # it is the training of twice as many trees, begun where the first ended
-    whole = library.model(link=link, n_estimators=60).fit(X, y)
-    both = [model.decision_function(X) for model in (models[0], whole)]
-    assert np.corrcoef(both)[0, 1] > 0.95
-    if link == "posterior":
-        np.testing.assert_allclose(library.plain(models[0], X)[1], p, atol=1e-6)
-
-
-@BOTH
-def test_continuing_a_model_of_the_library(library, data):
-    X, y = data
-    first = library.parent(n_estimators=30, **library.quiet).fit(X, y)
-    model = library.model().fit(X, y, **library.continued(first))
-    p = model.predict_proba(X)[:, 1]
-    assert p.astype(float).mean() == pytest.approx(y.mean(), rel=1e-6)
-    assert log_loss(y, p) < log_loss(y, first.predict_proba(X)[:, 1])
-
-
-@BOTH
-def test_other_readers_agree(library, data):
-    shap = pytest.importorskip("shap")
-    treelite = pytest.importorskip("treelite")
-    X, y = data
-    model = library.model().fit(X, y)
-    p = model.predict_proba(X)[:, 1]
-    is_lightgbm = library is LIGHTGBM
-    booster = model.booster_ if is_lightgbm else model.get_booster()
-    read = treelite.frontend.from_lightgbm if is_lightgbm else from_xgboost(treelite)
-    tree_model = read(booster)
-    said = np.ravel(treelite.gtil.predict(tree_model, X.astype(np.float32)))
-    rows = p if not is_lightgbm else model.predict_proba(X.astype(np.float32))[:, 1]
-    np.testing.assert_allclose(said, rows, atol=1e-6)
-    explainer = shap.TreeExplainer(model)
-    values = np.asarray(explainer.shap_values(X[:50]))
-    total = explainer.expected_value + values.sum(axis=-1)
-    np.testing.assert_allclose(total, library.raw_score(model, X[:50]), atol=1e-4)
-
-
-def from_xgboost(treelite):
-    """Return treelite's reader of XGBoost models, by way of their bytes."""
-    return lambda booster: treelite.frontend.from_xgboost_json(
-        bytes(booster.save_raw("json"))
-    )
-
-
-@BOTH
-def test_model_is_complete_when_the_parent_returns(library, data, monkeypatch):
-    """Wrappers around the parent's fit copy the model before ours returns."""
-    X, y = data
-    seen = {}
-    original = library.parent.fit
-
-    def wrapped(self, *args, **kwargs):
-        result = original(self, *args, **kwargs)
-        seen["p"] = library.plain(self, X)[1]
-        return result
-
-    monkeypatch.setattr(library.parent, "fit", wrapped)
-    model = library.model().fit(X, y)
-    np.testing.assert_array_equal(seen["p"], model.predict_proba(X)[:, 1])
-
-
 @BOTH
 @pytest.mark.parametrize("n_positive", RARE)
 @pytest.mark.parametrize("rare_rows", [rare_blobs, rare_transactions])
@@ -357,24 +193,6 @@ def test_probabilities_need_no_calibrator(library):
     entropy = -(truth * np.log(truth) + (1 - truth) * np.log1p(-truth))[fresh].mean()
     assert expected_loss <= 1.05 * entropy
     assert expit(f[fresh]).mean() == pytest.approx(truth[fresh].mean(), rel=0.05)
-
-
-@BOTH
-@BOTH_LINKS
-def test_same_seed_same_model_on_any_number_of_threads(library, link, data):
-    X, y = data
-    fixed = (
-        {"subsample_freq": 1, "deterministic": True, "force_col_wise": True}
-        if library is LIGHTGBM
-        else {}
-    )
-    models = [
-        library.model(link=link, subsample=0.7, random_state=5, n_jobs=n_jobs, **fixed)
-        for n_jobs in (1, 2, 2)
-    ]
-    raws = [library.raw_score(model.fit(X, y), X) for model in models]
-    np.testing.assert_array_equal(raws[0], raws[1])
-    np.testing.assert_array_equal(raws[1], raws[2])
 
 
 @BOTH

@@ -32,15 +32,6 @@ def small(library, **kwargs):
     return library.model(n_estimators=80, learning_rate=0.3, n_jobs=1, **kwargs)
 
 
-def silent(library):
-    return {} if library is LIGHTGBM else {"verbose": False}
-
-
-def stopping(library, rounds=5):
-    name = "early_stopping_round" + ("" if library is LIGHTGBM else "s")
-    return {name: rounds}
-
-
 SHAPES = {
     "list": lambda pairs: list(pairs),
     "tuple of pairs": lambda pairs: tuple(pairs),
@@ -62,12 +53,12 @@ def test_any_iterable_of_pairs_is_heard(library, shape, calibration, data):
     results = []
     for eval_set in (pairs, SHAPES[shape](pairs)):
         model = small(
-            library, **stopping(library), calibration=calibration, calibration_cv=2
+            library, **library.stopping(), calibration=calibration, calibration_cv=2
         )
         weights = [np.full(500, 2.0), np.full(500, 3.0)]
-        name = "eval_sample_weight" if library is LIGHTGBM else "sample_weight_eval_set"
-        named = {name: weights if eval_set is pairs else iter(weights)}
-        model.fit(X[:2000], y[:2000], eval_set=eval_set, **named, **silent(library))
+        heavy = weights if eval_set is pairs else iter(weights)
+        named = {library.eval_weights: heavy}
+        model.fit(X[:2000], y[:2000], eval_set=eval_set, **named, **library.silent)
         results.append((model.evals_result_, model.predict_proba(X).tolist()))
     assert results[0] == results[1]
     assert len(results[0][0]) == 2
@@ -142,8 +133,7 @@ RANKS = ["recall_at_fpr", "precision_at_alert_rate", "auc"]
 
 
 def with_metric(library, metric, **kwargs):
-    name = "metric" if library is LIGHTGBM else "eval_metric"
-    return small(library, **{name: metric}, **kwargs)
+    return small(library, **{library.metric: metric}, **kwargs)
 
 
 @IGNORE
@@ -158,9 +148,9 @@ def test_stopping_on_a_set_of_one_class_is_refused(
     X, y = data
     later = X[:400], np.full(400, label)
     message = f"evaluation set 1 holds no {missing} row.*keep the first tree"
-    model = with_metric(library, metric, **stopping(library))
+    model = with_metric(library, metric, **library.stopping())
     with pytest.raises(ValueError, match=message):
-        model.fit(X, y, eval_set=[(X, y), later], **silent(library))
+        model.fit(X, y, eval_set=[(X, y), later], **library.silent)
     callbacks = (
         [lgb.early_stopping(5, verbose=False)]
         if library is LIGHTGBM
@@ -171,7 +161,7 @@ def test_stopping_on_a_set_of_one_class_is_refused(
     else:
         model, given = with_metric(library, metric, callbacks=callbacks), {}
     with pytest.raises(ValueError, match=message):
-        model.fit(X, y, eval_set=[(X, y), later], **given, **silent(library))
+        model.fit(X, y, eval_set=[(X, y), later], **given, **library.silent)
 
 
 @IGNORE
@@ -181,7 +171,7 @@ def test_measuring_on_a_set_of_one_class_is_told(library, metric, data):
     X, y = data
     with pytest.warns(UserWarning, match="set 0 holds no positive row"):
         with_metric(library, metric).set_params(n_estimators=3).fit(
-            X, y, eval_set=[(X[:400], np.zeros(400))], **silent(library)
+            X, y, eval_set=[(X[:400], np.zeros(400))], **library.silent
         )
 
 
@@ -189,11 +179,11 @@ def test_measuring_on_a_set_of_one_class_is_told(library, metric, data):
 @BOTH
 def test_log_loss_of_one_class_is_defined(library, data):
     X, y = data
-    model = small(library, **stopping(library, 3))
+    model = small(library, **library.stopping(3))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", "The argument 'eval_set'")
-        model.fit(X, y, eval_set=[(X[:400], np.zeros(400))], **silent(library))
+        model.fit(X, y, eval_set=[(X[:400], np.zeros(400))], **library.silent)
     assert library.n_rounds(model) > 1
 
 
@@ -203,16 +193,12 @@ def test_a_metric_of_the_users_that_is_undefined_is_told(library, data):
     X, y = data
 
     def undefined(y_true, y_pred):
-        value = float("nan")
-        return ("undefined", value, True) if library is LIGHTGBM else value
+        return library.said("undefined", float("nan"))
 
-    if library is LIGHTGBM:
-        model, given = small(library), {"eval_metric": undefined}
-    else:
-        model, given = small(library, eval_metric=undefined), {}
-    model.set_params(n_estimators=2)
+    kwargs, given = library.measuring(undefined)
+    model = small(library, **kwargs).set_params(n_estimators=2)
     with pytest.warns(UserWarning, match="undefined is NaN"):
-        model.fit(X, y, eval_set=[(X[:400], y[:400])], **given, **silent(library))
+        model.fit(X, y, eval_set=[(X[:400], y[:400])], **given, **library.silent)
 
 
 @IGNORE
@@ -233,24 +219,22 @@ def test_early_stopping_hears_the_shifted_log_loss(library, link):
 
     def of_users(y_true, y_pred):
         heard.append(log_loss(y_true, np.asarray(y_pred, float)))
-        return ("mine", heard[-1], False) if library is LIGHTGBM else heard[-1]
+        return library.said("mine", heard[-1])
 
-    kwargs, given = {}, {}
-    if library is LIGHTGBM:
-        given = {"eval_metric": of_users}
-    else:
-        kwargs = {"eval_metric": ["logloss", of_users]}
-    model = small(library, calibration=shift, link=link, **stopping(library), **kwargs)
-    model.fit(X[kept], y[kept], eval_set=[later], **given, **silent(library))
+    # the default stays beside a callable in LightGBM alone
+    default = [] if library is LIGHTGBM else ["logloss"]
+    kwargs, given = library.measuring([*default, of_users])
+    model = small(library, calibration=shift, link=link, **library.stopping(), **kwargs)
+    model.fit(X[kept], y[kept], eval_set=[later], **given, **library.silent)
     (results,) = model.evals_result_.values()
-    name = "binary_logloss" if library is LIGHTGBM else "logloss"
+    name = library.log_loss
     np.testing.assert_allclose(results[name], heard[: len(results[name])], rtol=1e-4)
     said = log_loss(later[1], model.predict_proba(later[0]).astype(float))
     assert min(results[name]) == pytest.approx(said, rel=0.1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        unshifted = small(library, link=link, **stopping(library))
-        unshifted.fit(X[kept], y[kept], eval_set=[later], **silent(library))
+        unshifted = small(library, link=link, **library.stopping())
+        unshifted.fit(X[kept], y[kept], eval_set=[later], **library.silent)
     assert min(next(iter(unshifted.evals_result_.values()))[name]) > 1.5 * said
 
 
@@ -277,9 +261,7 @@ def test_a_mistyped_metric_is_named(metric, hint, data):
 
 def scored(library, scores, later):
     """Return the arguments of fit that say where to begin."""
-    if library is LIGHTGBM:
-        return {"init_score": scores, "eval_init_score": later}
-    return {"base_margin": scores, "base_margin_eval_set": later, "verbose": False}
+    return {library.start: scores, library.eval_start: later, **library.silent}
 
 
 @IGNORE
@@ -333,11 +315,11 @@ def test_scores_of_evaluation_sets(library, later, message, data):
 def test_weights_that_leave_one_class_are_no_set_of_two(library, data):
     X, y = data
     weights = [np.where(y[:400] == 1, 0.0, 1.0)]
-    name = "eval_sample_weight" if library is LIGHTGBM else "sample_weight_eval_set"
-    model = with_metric(library, "auc", **stopping(library))
+    name = library.eval_weights
+    model = with_metric(library, "auc", **library.stopping())
     with pytest.raises(ValueError, match="set 0 holds no positive row, where auc"):
         model.fit(
-            X, y, eval_set=[(X[:400], y[:400])], **{name: weights}, **silent(library)
+            X, y, eval_set=[(X[:400], y[:400])], **{name: weights}, **library.silent
         )
 
 
@@ -347,11 +329,11 @@ def test_weights_that_leave_one_class_are_no_set_of_two(library, data):
 def test_the_missing_class_is_named_rightly(library, labels, data):
     X, y = data
     classes = np.array(labels)
-    model = with_metric(library, "auc", **stopping(library))
+    model = with_metric(library, "auc", **library.stopping())
     for code, missing in ((0, "positive"), (1, "negative")):
         later = X[:400], classes[np.full(400, code)]
         with pytest.raises(ValueError, match=f"holds no {missing} row"):
-            model.fit(X, classes[y], eval_set=[later], **silent(library))
+            model.fit(X, classes[y], eval_set=[later], **library.silent)
 
 
 @IGNORE
@@ -359,7 +341,7 @@ def test_the_missing_class_is_named_rightly(library, labels, data):
 def test_a_set_without_rows_is_refused(library, data):
     X, y = data
     with pytest.raises(ValueError, match="evaluation set 0 holds no row"):
-        small(library).fit(X, y, eval_set=[(X[:0], y[:0])], **silent(library))
+        small(library).fit(X, y, eval_set=[(X[:0], y[:0])], **library.silent)
 
 
 def test_a_loss_is_minimised_whatever_its_name(data):

@@ -5,26 +5,17 @@ from __future__ import annotations
 
 import os
 import pickle
-import platform
-import re
 import subprocess
 import sys
-from collections import Counter
 
-import lightgbm as lgb
 import numpy as np
 import pytest
 import xgboost as xgb
-from libraries import BOTH
-from numba import njit
 
-from focal_gbm import FocalObjective, FocalXGBClassifier
+from focal_gbm import FocalObjective
 from focal_gbm._kernels import cpu, openmp
-from focal_gbm._kernels.formulas import ROW_OPTIONS, Clipped, Exact, Expected
-from focal_gbm._kernels.rational import posterior_form
 from focal_gbm.objective._call import c_interface, read_call
 
-_SIZE = np.float32(2.0)
 N_ROWS = 3 * cpu.CHUNK + 2**16 + 5
 FORMS = [("posterior", 0.0), ("posterior", 2.0), ("logit", 2.0)]
 # By the dtype of the scores that each hands over.
@@ -133,54 +124,6 @@ def test_is_kept_in_a_pickle():
     np.testing.assert_array_equal(objective(y, raw)[0], FocalObjective()(y, raw)[0])
 
 
-@pytest.fixture
-def called(monkeypatch):
-    """The objectives that boosters call, one for a call."""
-    objectives = []
-    derivatives = FocalObjective.gradient_hessian
-
-    def watched(self, *arguments, **options):
-        objectives.append(self)
-        return derivatives(self, *arguments, **options)
-
-    monkeypatch.setattr(FocalObjective, "gradient_hessian", watched)
-    return objectives
-
-
-@BOTH
-@pytest.mark.parametrize("n_jobs", [1, 2, 3])
-def test_an_estimator_says_its_own_number(library, n_jobs, called):
-    rng = np.random.default_rng(1)
-    X = rng.normal(size=(500, 3))
-    library.model(n_jobs=n_jobs, n_estimators=2).fit(X, X[:, 0] > 1)
-    assert {objective.n_jobs for objective in called} == {n_jobs}
-
-
-def test_log_loss_is_xgboosts_own(called):
-    """It then costs neither a call nor a copy; class weights need ours."""
-    rng = np.random.default_rng(1)
-    X = rng.normal(size=(500, 3))
-    y = X[:, 0] > 1
-    FocalXGBClassifier(focal_gamma=0.0, n_estimators=2).fit(X, y)
-    assert called == []
-    FocalXGBClassifier(focal_gamma=0.0, n_estimators=2, scale_pos_weight=5).fit(X, y)
-    assert [objective.gamma for objective in called] == [0.0, 0.0]
-
-
-@BOTH
-def test_any_number_of_threads_gives_the_same_model(library):
-    rng = np.random.default_rng(2)
-    X = rng.normal(size=(2**16 + 100, 3)).astype(np.float32)
-    y = rng.random(len(X)) < 1 / (1 + np.exp(4 - 2 * X[:, 0]))
-    same = {"deterministic": True} if library.name == "lightgbm" else {}
-    models = [
-        library.model(n_jobs=n, n_estimators=5, **same).fit(X, y) for n in (1, 2, 4)
-    ]
-    first, *others = (model.predict_proba(X[:1000]) for model in models)
-    for other in others:
-        np.testing.assert_allclose(other, first, rtol=1e-6)
-
-
 @BOTH_DTYPES
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_scores_that_nobody_needs_make_room(dtype, n_jobs):
@@ -203,25 +146,6 @@ def test_scores_that_nobody_needs_make_room(dtype, n_jobs):
         objective.gradient_hessian(read_call(y, kept), over_scores=True)
 
 
-def test_native_training_with_threads():
-    rng = np.random.default_rng(3)
-    X = rng.normal(size=(2**16 + 100, 3)).astype(np.float32)
-    y = (rng.random(len(X)) < 0.1).astype(np.float32)
-    alone, shared = FocalObjective(), FocalObjective(n_jobs=2)
-    params = {"verbosity": -1, "num_threads": 2, "deterministic": True}
-    a, b = (
-        lgb.train({**params, "objective": o}, lgb.Dataset(X, y), 5).predict(X)
-        for o in (alone, shared)
-    )
-    np.testing.assert_allclose(a, b, rtol=1e-6)
-    matrix = xgb.QuantileDMatrix(X, y)
-    params = {"nthread": 2, "base_score": 0.5, "objective": "binary:logistic"}
-    a, b = (
-        xgb.train(params, matrix, 5, obj=o).predict(matrix) for o in (alone, shared)
-    )
-    np.testing.assert_allclose(a, b, rtol=1e-6)
-
-
 def test_neither_library_is_loaded_for_it():
     code = (
         "import sys, numpy as np; from focal_gbm import FocalObjective; "
@@ -232,112 +156,6 @@ def test_neither_library_is_loaded_for_it():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "[]"
-
-
-# Multiplications in float32, fused or not, as assembly has them: x86 with SSE, AVX or
-# AVX-512, ARM with NEON or SVE. The last letters say how wide the register is.
-_MULTIPLICATION = re.compile(
-    r"^\s+(?:v?mul|vfn?m(?:add|sub)\d{3})(?P<x86>[ps]s)\s.*%(?P<register>[xyz])mm"
-    r"|^\s+f(?:mul|ml[as]|n?m(?:add|sub))(?:\.(?P<lanes>4s|2s)\s"
-    r"|\s+(?P<arm>[svz])\d+(?:\.(?P<suffix>4s|2s|s)\b)?)",
-    re.MULTILINE,
-)
-
-
-def multiplications(compiled):
-    """Return how many there are, by the lanes of the register: 1 is a row alone."""
-    lanes = {"x": 4, "y": 8, "z": 16, "4s": 4, "2s": 2}
-    count = Counter()
-    for assembly in compiled.inspect_asm().values():
-        for found in _MULTIPLICATION.finditer(assembly):
-            if found["x86"]:
-                packed = found["x86"] == "ps"
-                count[lanes[found["register"]] if packed else 1] += 1
-            elif found["arm"] == "z":
-                count[4] += 1  # or more, which the program does not know
-            elif found["arm"] != "s" or found["lanes"]:
-                count[lanes.get(found["lanes"] or found["suffix"], 0)] += 1
-            else:
-                count[1] += 1
-    return count
-
-
-@njit(**ROW_OPTIONS)
-def squares(values, out):
-    for i in range(out.shape[0]):
-        out[i] = values[i] * values[i]
-
-
-@njit(**ROW_OPTIONS)
-def with_a_wide_flag(values, out):
-    """Halve the number of rows in a vector."""
-    bad = 0
-    for i in range(out.shape[0]):
-        out[i] = values[i] * values[i]
-        bad |= np.int64(1 if values[i] > 3 else 0)
-    return bad
-
-
-@njit(**ROW_OPTIONS)
-def one_after_another(values, out):
-    """Use the row before, so that no two can be computed at once."""
-    for i in range(1, out.shape[0]):
-        out[i] = (out[i - 1] + values[i]) * values[i] * np.float32(0.5)
-
-
-@pytest.fixture(scope="module")
-def widest():
-    """The lanes of the vectors that the compiler takes for this processor."""
-    values = np.zeros(16, np.float32)
-    squares(values, values.copy())
-    count = multiplications(squares)
-    if max(count, default=1) == 1:
-        pytest.skip(f"no vector instructions known for {platform.machine()}")
-    return max(count)
-
-
-def assert_vectorised(compiled, widest):
-    """Every operation of a row has a twin on whole vectors. The loop over the rows that
-    are left at the end has the operations once more, some in another form."""
-    count = multiplications(compiled)
-    others = max((n for lanes, n in count.items() if lanes != widest), default=0)
-    assert count[widest] > 0
-    assert 1.25 * count[widest] >= others, dict(count)
-
-
-@pytest.mark.parametrize("loop", [with_a_wide_flag, one_after_another])
-def test_a_loop_that_is_not_vectorised_is_seen(loop, widest):
-    if loop is with_a_wide_flag and widest == 4:
-        pytest.skip("the shortest vectors can be filled with any flag")
-    values = np.zeros(16, np.float32)
-    loop(values, values.copy())
-    with pytest.raises(AssertionError):
-        assert_vectorised(loop, widest)
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(
-    "form",
-    [
-        posterior_form(0.0),
-        posterior_form(2.0),
-        Expected(_SIZE),
-        Exact(_SIZE),
-        Clipped(_SIZE),
-    ],
-    ids=lambda form: type(form).__name__,
-)
-@pytest.mark.parametrize("dtype", LIBRARIES)
-def test_the_loop_is_vectorised(form, weighted, dtype, widest):
-    """One row at a time takes twenty times as long, and nothing else tells."""
-    compiled = njit(**ROW_OPTIONS)(cpu._fill_chunks.py_func)
-    raw, y = np.zeros(16, dtype), np.zeros(16, np.float32)
-    weight, one = (y if weighted else None), np.float32(1.0)
-    ledger = np.zeros(2, openmp.OWN)
-    shift, limit = np.float32(0.0), one
-    work = form, raw, y, weight, (one, one), limit, shift, y.copy(), y.copy(), ledger
-    compiled(*work)
-    assert_vectorised(compiled, widest)
 
 
 def in_a_process(code, tmp_path):

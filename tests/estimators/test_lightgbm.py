@@ -5,15 +5,9 @@ from __future__ import annotations
 import lightgbm as lgb
 import numpy as np
 import pytest
-from libraries import BOTH_LINKS, make_rows
+from libraries import make_rows
 from lightgbm import LGBMClassifier
-from scipy.special import expit, logit
-from sklearn.metrics import (
-    average_precision_score,
-    brier_score_loss,
-    log_loss,
-    roc_auc_score,
-)
+from sklearn.metrics import brier_score_loss, log_loss
 
 from focal_gbm import FocalLGBMClassifier, FocalMetric
 
@@ -57,69 +51,6 @@ def test_saved_text_has_the_form_of_lightgbm(data):
     assert "\nobjective=" not in logit_link.booster_.model_to_string()
 
 
-def test_one_start_for_all_rows_is_part_of_the_model(data):
-    """init_score is lost at predict elsewhere."""
-    X, y = data
-    constant = logit(y.mean())
-    given = FocalLGBMClassifier(**SMALL).fit(X, y, init_score=np.full(len(y), constant))
-    start = FocalLGBMClassifier(start=1.0, **SMALL).fit(X, y)
-    np.testing.assert_allclose(
-        given.decision_function(X), start.decision_function(X), atol=1e-9
-    )
-
-
-def test_starts_by_row_stay_outside_and_say_so(data):
-    X, y = data
-    scores = np.where(np.nan_to_num(X[:, 0]) > 0, -1.0, -4.0)
-    with pytest.warns(UserWarning, match="init_score differs by row"):
-        model = FocalLGBMClassifier(**SMALL).fit(X, y, init_score=scores)
-    p = expit(model.predict(X, raw_score=True) + scores)
-    assert p.mean() == pytest.approx(y.mean(), rel=1e-6)
-    with pytest.warns(UserWarning, match="init_score differs by row"):
-        stopped = FocalLGBMClassifier(early_stopping_round=3, **SMALL).fit(
-            X,
-            y,
-            init_score=scores,
-            eval_X=X[:3000],
-            eval_y=y[:3000],
-            eval_init_score=[scores[:3000]],
-        )
-    p = expit(stopped.predict(X[:3000], raw_score=True) + scores[:3000])
-    (losses,) = stopped.evals_result_.values()
-    value = losses["binary_logloss"][stopped.best_iteration_ - 1]
-    # measured before the closing constant
-    assert value == pytest.approx(log_loss(y[:3000], p), rel=0.01)
-
-
-@BOTH_LINKS
-def test_metrics_are_measured_on_probabilities(link, data):
-    """binary_logloss of margins goes negative elsewhere, and stopping never fires."""
-    X, y = data
-    w = 1.0 + np.arange(1000) % 3
-    names = ["auc", "average_precision", "binary_error", "cross_entropy", "focal"]
-    model = FocalLGBMClassifier(link=link, **{**SMALL, "n_estimators": 80}).fit(
-        X[:2000],
-        y[:2000],
-        eval_X=X[2000:],
-        eval_y=y[2000:],
-        eval_sample_weight=[w],
-        eval_metric=names,
-        eval_names=["later"],
-    )
-    said = {name: values[-1] for name, values in model.evals_result_["later"].items()}
-    assert set(said) == {*names, "binary_logloss"}
-    p, y = model.predict_proba(X[2000:])[:, 1], y[2000:]
-    # the closing constant comes after the last evaluation
-    close = pytest.approx(log_loss(y, p, sample_weight=w), rel=0.02)
-    assert said["binary_logloss"] == said["cross_entropy"] == close
-    assert said["auc"] == pytest.approx(roc_auc_score(y, p, sample_weight=w))
-    ap = average_precision_score(y, p, sample_weight=w)
-    assert said["average_precision"] == pytest.approx(ap, rel=1e-4)
-    wrong = np.average((p > 0.5) != y, weights=w)
-    assert said["binary_error"] == pytest.approx(wrong, abs=5e-3)
-    assert 0 < said["focal"] < said["binary_logloss"]
-
-
 @pytest.mark.filterwarnings("ignore:The argument 'eval_set'")
 def test_training_data_are_known_as_such(data):
     X, y = data
@@ -128,48 +59,6 @@ def test_training_data_are_known_as_such(data):
     assert list(model.evals_result_) == ["valid_0"]
     model.fit(X, y, eval_set=(X, y))
     assert list(model.evals_result_) == ["training"]
-
-
-def test_early_stopping_on_a_fraud_metric(data):
-    X, y = data
-    model = FocalLGBMClassifier(
-        n_estimators=100, early_stopping_round=10, metric="recall_at_fpr", verbose=-1
-    )
-    model.fit(X[:2000], y[:2000], eval_X=X[2000:], eval_y=y[2000:])
-    (values,) = model.evals_result_["valid_0"].values()
-    assert model.best_iteration_ == int(np.argmax(values)) + 1
-
-
-def test_callable_metrics_get_probabilities(data):
-    """As with LightGBM's own objectives, and by as many values as they take."""
-    X, y = data
-    w = np.ones(1000)
-
-    def brier(y_true, y_pred):
-        return "brier", brier_score_loss(y_true, y_pred), False
-
-    def weighted(y_true, y_pred, weight):
-        return (
-            "weighted",
-            float(np.average((y_pred - y_true) ** 2, weights=weight)),
-            False,
-        )
-
-    many = {**SMALL, "n_estimators": 80}
-    model = FocalLGBMClassifier(metric="None", **many).fit(
-        X[:2000],
-        y[:2000],
-        eval_X=X[2000:],
-        eval_y=y[2000:],
-        eval_sample_weight=[w],
-        eval_metric=[brier, weighted, FocalMetric(metric="log_loss", name="mine")],
-    )
-    said = model.evals_result_["valid_0"]
-    assert set(said) == {"brier", "weighted", "mine"}
-    p = model.predict_proba(X[2000:])[:, 1]
-    assert said["brier"][-1] == pytest.approx(brier_score_loss(y[2000:], p), rel=0.02)
-    assert said["brier"][-1] == pytest.approx(said["weighted"][-1])
-    assert said["mine"][-1] == pytest.approx(log_loss(y[2000:], p), rel=0.02)
 
 
 def test_metrics_by_parameter(data):
@@ -233,32 +122,11 @@ def test_bad_parameters(kwargs, error, message):
         ),
         ({"eval_X": (X_BAD,), "eval_y": Y_BAD}, "eval_y must be a tuple as long"),
         ({"eval_X": X_BAD, "eval_y": Y_BAD + 5}, "previously unseen labels"),
-        ({"eval_init_score": [Y_BAD]}, "eval_init_score without init_score"),
-        ({"init_score": [0.0]}, "init_score must have 60 values"),
-        ({"init_score": []}, "init_score must have 60 values"),
-        ({"init_score": np.full(60, np.nan)}, "init_score must be finite, got nan"),
     ],
 )
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         FocalLGBMClassifier(verbose=-1).fit(X_BAD, Y_BAD, **kwargs)
-
-
-@pytest.mark.filterwarnings("ignore:init_score differs")
-def test_starts_that_contradict(data):
-    X, y = data
-    model = FocalLGBMClassifier(**SMALL)
-    with pytest.raises(ValueError, match="eval_init_score must be given where"):
-        model.fit(X, y, init_score=X[:, 0], eval_X=X, eval_y=y)
-    first = FocalLGBMClassifier(**SMALL).fit(X, y)
-    with pytest.raises(ValueError, match="init_score and init_model were both given"):
-        model.fit(X, y, init_score=X[:, 0], init_model=first)
-    other = FocalLGBMClassifier(link="logit", **SMALL)
-    with pytest.raises(ValueError, match="not those of link='logit'"):
-        other.fit(X, y, init_model=first)
-    regression = lgb.LGBMRegressor(n_estimators=3, verbose=-1).fit(X, y)
-    with pytest.raises(ValueError, match="init_model has 'objective=regression'"):
-        model.fit(X, y, init_model=regression)
 
 
 def test_every_parameter_of_lightgbm_is_taken(data):
@@ -302,3 +170,35 @@ def test_devices_are_lightgbms_affair(device, data):
     else:
         model = FocalLGBMClassifier(device_type=device, **SMALL).fit(X, y)
         assert model.predict_proba(X)[:, 1].mean() == pytest.approx(y.mean(), rel=1e-6)
+
+
+def test_callable_metrics_get_probabilities(data):
+    """As with LightGBM's own objectives, and by as many values as they take."""
+    X, y = data
+    w = np.ones(1000)
+
+    def brier(y_true, y_pred):
+        return "brier", brier_score_loss(y_true, y_pred), False
+
+    def weighted(y_true, y_pred, weight):
+        return (
+            "weighted",
+            float(np.average((y_pred - y_true) ** 2, weights=weight)),
+            False,
+        )
+
+    many = {**SMALL, "n_estimators": 80}
+    model = FocalLGBMClassifier(metric="None", **many).fit(
+        X[:2000],
+        y[:2000],
+        eval_X=X[2000:],
+        eval_y=y[2000:],
+        eval_sample_weight=[w],
+        eval_metric=[brier, weighted, FocalMetric(metric="log_loss", name="mine")],
+    )
+    said = model.evals_result_["valid_0"]
+    assert set(said) == {"brier", "weighted", "mine"}
+    p = model.predict_proba(X[2000:])[:, 1]
+    assert said["brier"][-1] == pytest.approx(brier_score_loss(y[2000:], p), rel=0.02)
+    assert said["brier"][-1] == pytest.approx(said["weighted"][-1])
+    assert said["mine"][-1] == pytest.approx(log_loss(y[2000:], p), rel=0.02)

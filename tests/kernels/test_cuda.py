@@ -13,13 +13,15 @@ from numba import cuda
 
 from focal_gbm import FocalLoss, FocalObjective
 from focal_gbm._kernels.cuda import _in_one_line
-from focal_gbm._kernels.rational import posterior_form
 
 IS_SIMULATOR = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 DEVICE = "cuda:0"
 
+
 if not cuda.is_available():
     pytest.skip("no CUDA device: test_simulator runs them", allow_module_level=True)
+
+
 on_a_card = pytest.mark.skipif(IS_SIMULATOR, reason="needs a card")
 
 
@@ -204,10 +206,3 @@ def test_an_obstacle_is_the_first_part_of_a_sentence():
     assert _in_one_line(RuntimeError(said)) == expected
     assert _in_one_line(RuntimeError("")) == "RuntimeError"
     assert len(_in_one_line(RuntimeError("word " * 200))) <= 300
-
-
-def test_form_has_no_float64():
-    """One double in a form makes the whole loop compute in doubles."""
-    form = posterior_form(2.0)
-    for value in (*form.numerator, *form.denominator, form.scale):
-        assert type(value) is np.float32

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import pickle
-import subprocess
-import sys
 import threading
 import warnings
 import weakref
@@ -14,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import lightgbm as lgb
 import numpy as np
 import pytest
-from libraries import BOTH, LIGHTGBM, XGBOOST, make_rows
+from libraries import BOTH, LIGHTGBM, LIGHTGBM_VERSION, XGBOOST, make_rows
 from lightgbm import LGBMModel
 from sklearn.base import clone
 from xgboost import XGBClassifier
@@ -28,7 +26,7 @@ from focal_gbm import (
 )
 
 STOP = 3
-IS_LIGHTGBM_4_7 = tuple(map(int, lgb.__version__.split(".")[:2])) >= (4, 7)
+IS_LIGHTGBM_4_7 = LIGHTGBM_VERSION >= (4, 7)
 
 
 class Interruption:
@@ -203,11 +201,7 @@ def brier_value(y_true, y_pred):
 def test_a_fit_holds_and_copies_no_data(library, calibration, link, data):
     """A cycle holds data until the collector runs, which may be too late; LightGBM
     deep-copies the metrics of a fit."""
-    kwargs, given = {}, {}
-    if library is LIGHTGBM:
-        given = {"eval_metric": brier}
-    else:
-        kwargs = {"eval_metric": brier_value}
+    kwargs, given = library.measuring(brier if library is LIGHTGBM else brier_value)
     small = {"n_estimators": 5, "n_jobs": 1, **library.quiet, **kwargs}
     control = library.parent(**small)
     if held_by_a_fit(library, control, data, given) != (0, [False, False]):
@@ -247,8 +241,7 @@ def test_results_of_the_fit_before_are_gone(library, data):
     model = library.model(n_jobs=1, n_estimators=60, learning_rate=0.3)
     library.fit_stopping(model, 3, (X[:1500], y[:1500]), (X[1500:], y[1500:]))
     assert model.evals_result_
-    name = "early_stopping_round" + ("s" if library is XGBOOST else "")
-    model.set_params(**{name: None}).fit(X, y)
+    model.set_params(**library.stopping(None)).fit(X, y)
     assert not getattr(model, "evals_result_", {})
 
 
@@ -399,50 +392,16 @@ def test_no_rows_give_no_predictions(library, data):
         assert model.decision_function(X[:0]).shape == (0,)
 
 
-MLFLOW = """
-import sys, numpy as np, mlflow
-from mlflow import {flavor} as flavor
-rows = np.load(sys.argv[1])
-X, y, p = rows["X"], rows["y"], rows["p"]
-model = flavor.load_model(sys.argv[2])
-assert type(model).__name__ == {name!r}, type(model)
-np.testing.assert_allclose(model.predict_proba(X), p, atol=1e-12)
-"""
-
-
 @BOTH
-def test_mlflow_logs_a_model_that_says_the_same(library, data, tmp_path, monkeypatch):
-    """Its autologging stores the model by skops or by XGBoost's own format."""
-    mlflow = pytest.importorskip("mlflow", reason="MLflow is not installed")
-    pytest.importorskip("skops", reason="skops, by which MLflow stores, is missing")
+def test_fit_changes_no_parameter(library, data):
     X, y = data
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    # half a minute, to find out by processes what the model imports
-    monkeypatch.setattr(mlflow.models, "infer_pip_requirements", lambda *_, **__: [])
-    flavor = getattr(mlflow, library.name)
-    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
-    trusted = getattr(flavor, "_LIGHTGBM_SKLEARN_SKOPS_TRUSTED_TYPES", None)
-    before = None if trusted is None else set(trusted)
-    flavor.autolog(silent=True)
-    try:
-        with mlflow.start_run() as run, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model = library.model(
-                n_jobs=1, n_estimators=5, calibration="platt", calibration_cv=2
-            )
-            model.fit(X, y)
-    finally:
-        flavor.autolog(disable=True)
-        mlflow.set_tracking_uri(None)
-    assert trusted is None or set(trusted) == before
-    models = mlflow.search_logged_models  # the folds' are not logged
-    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
-    assert len(models(output_format="list")) == 1
-    uri = f"runs:/{run.info.run_id}/model"
-    path = mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path / "model"))
-    np.savez(tmp_path / "rows.npz", X=X, y=y, p=model.predict_proba(X))
-    code = MLFLOW.format(flavor=library.name, name=library.estimator.__name__)
-    subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "rows.npz"), path], check=True
-    )
+    model = library.model(scale_pos_weight=3.0)
+    before = str(model.get_params())
+    model.fit(X, y)
+    assert str(model.get_params()) == before
+    with pytest.raises(ValueError, match="numbers of samples"):
+        model.fit(X, y[:5])
+    with pytest.raises(ValueError, match="seen"):
+        library.fit_stopping(model, 5, (X, y), (X, y + 5))
+    assert model.objective in (None, "binary:logistic")
+    assert getattr(model, "callbacks", None) is None

@@ -313,3 +313,20 @@ def test_class_weights_beyond_float32_are_named(library, data):
     ):
         with pytest.raises(ValueError, match="give class 1 the weight 1e"):
             library.model(**kwargs).fit(X, y)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "values",
+    [(False, True), (3, 7), (-1, 1), (0.0, 1.0), (2.0, 5.0), ("", "x"), (1, 0)],
+    ids=str,
+)
+def test_any_two_labels(library, values, data):
+    X, y = data
+    low, high = sorted(values)
+    kwargs = {"n_estimators": 10, "scale_pos_weight": 20.0}
+    model = library.model(**kwargs).fit(X, np.where(y == 1, high, low))
+    plain = library.model(**kwargs).fit(X, y)
+    np.testing.assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+    assert model.classes_.tolist() == [low, high]
+    assert set(model.predict(X)) == {low, high}

@@ -1,4 +1,4 @@
-"""FocalXGBClassifier, and native training with XGBoost: what is XGBoost's alone."""
+"""FocalXGBClassifier: what is XGBoost's alone."""
 
 from __future__ import annotations
 
@@ -10,68 +10,29 @@ import numpy as np
 import pytest
 import xgboost as xgb
 from libraries import BOTH_LINKS, make_rows
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import (
-    average_precision_score,
-    brier_score_loss,
-    log_loss,
-    roc_auc_score,
-)
-from xgboost import XGBClassifier, XGBRegressor
+from sklearn.metrics import brier_score_loss, log_loss
+from xgboost import XGBClassifier
 from xgboost.callback import EarlyStopping, TrainingCallback
 
 from focal_gbm import (
     FocalLoss,
     FocalMetric,
-    FocalObjective,
     FocalXGBClassifier,
     LogOddsCalibrator,
     PriorShift,
 )
 from focal_gbm.calibration import METHODS
-from focal_gbm.objective import _call
-from focal_gbm.objective._call import read_call
 
 SMALL = {"n_estimators": 30, "learning_rate": 0.1, "random_state": 0, "n_jobs": 2}
 X_BAD, Y_BAD = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
-LOGISTIC = {"objective": "binary:logistic", "eta": 0.1, "nthread": 2}
 
 
 @pytest.fixture(scope="module")
 def data():
     return make_rows(3000, 5, seed=11)
-
-
-def base_score(booster):
-    text = json.loads(booster.save_config())["learner"]["learner_model_param"]
-    return float(text["base_score"].strip("[]"))
-
-
-def test_start_and_constant_stand_in_base_score(data):
-    X, y = data
-    model = FocalXGBClassifier(**{**SMALL, "n_estimators": 1}, max_step=1e-9)
-    booster = model.fit(X, y).get_booster()
-    assert base_score(booster) == pytest.approx(y.mean(), rel=1e-5)
-    classic = FocalXGBClassifier(
-        **{**SMALL, "n_estimators": 1}, max_step=1e-9, link="logit"
-    ).fit(X, y)
-    constant = FocalLoss(link="logit").constant(y)
-    assert base_score(classic.get_booster()) == pytest.approx(constant, rel=1e-5)
-
-
-def test_base_score_says_where_to_begin(data):
-    X, y = data
-    given = FocalXGBClassifier(base_score=0.2, **SMALL).fit(X, y)
-    margin = FocalXGBClassifier(**SMALL).fit(
-        X, y, base_margin=np.full(len(y), logit(0.2))
-    )
-    np.testing.assert_allclose(
-        given.decision_function(X), margin.decision_function(X), atol=1e-5
-    )
-    other = FocalXGBClassifier(start=1.0, **SMALL).fit(X, y)
-    assert np.abs(given.decision_function(X) - other.decision_function(X)).max() > 0.1
 
 
 @BOTH_LINKS
@@ -306,62 +267,6 @@ def test_own_gamma_and_alpha_stay_xgboosts(data):
     assert model.loss_ == FocalLoss(2.0)
 
 
-@BOTH_LINKS
-def test_metrics_are_measured_on_probabilities(link, data):
-    """Metrics of raw scores go negative elsewhere, and stopping never fires."""
-    X, y = data
-    w = 1.0 + np.arange(1000) % 3
-    names = ["logloss", "auc", "aucpr", "error", "focal", "recall_at_fpr"]
-    model = FocalXGBClassifier(
-        link=link, eval_metric=names, **{**SMALL, "n_estimators": 80}
-    ).fit(
-        X[:2000],
-        y[:2000],
-        eval_set=[(X[2000:], y[2000:])],
-        sample_weight_eval_set=[w],
-        verbose=False,
-    )
-    said = {k: v[-1] for k, v in model.evals_result()["validation_0"].items()}
-    assert set(said) == {*names[:-1], "neg_recall_at_fpr"}
-    p, y = model.predict_proba(X[2000:])[:, 1], y[2000:]
-    # the closing constant comes after the last evaluation
-    close = pytest.approx(log_loss(y, p, sample_weight=w), rel=0.02)
-    assert said["logloss"] == close
-    assert said["auc"] == pytest.approx(roc_auc_score(y, p, sample_weight=w), rel=1e-4)
-    ap = average_precision_score(y, p, sample_weight=w)
-    assert said["aucpr"] == pytest.approx(ap, rel=0.02)
-    wrong = np.average((p > 0.5) != y, weights=w)
-    assert said["error"] == pytest.approx(wrong, abs=5e-3)
-    assert 0 < said["focal"] < said["logloss"]
-    assert -1 <= said["neg_recall_at_fpr"] < 0
-
-
-@BOTH_LINKS
-def test_callable_metrics_get_probabilities(link, data):
-    X, y = data
-    seen = []
-
-    def brier(y_true, y_pred, sample_weight=None):
-        seen.append((y_pred.min(), y_pred.max()))
-        return brier_score_loss(y_true, y_pred, sample_weight=sample_weight)
-
-    mine = FocalMetric(gamma=0.0, metric="log_loss", name="mine")  # not this loss
-    model = FocalXGBClassifier(
-        link=link, eval_metric=[brier, mine, "auc"], **{**SMALL, "n_estimators": 80}
-    )
-    held = [(X[2000:], y[2000:]), (X[:2000], y[:2000])]
-    model.fit(X[:2000], y[:2000], eval_set=held, verbose=False)
-    assert all(0 <= low <= high <= 1 for low, high in seen)
-    said = model.evals_result()["validation_0"]
-    assert list(said) == ["auc", "brier", "mine"]
-    p = model.predict_proba(X[2000:])[:, 1]
-    assert said["brier"][-1] == pytest.approx(brier_score_loss(y[2000:], p), rel=0.02)
-    assert said["mine"][-1] == pytest.approx(log_loss(y[2000:], p), rel=0.02)
-    one = FocalXGBClassifier(link=link, eval_metric=brier, **SMALL)
-    one.fit(X, y, eval_set=[(X, y)], verbose=False)
-    assert list(one.evals_result()["validation_0"]) == ["logloss", "brier"]
-
-
 def test_metrics_that_raw_scores_would_spoil(data):
     X, y = data
     for name in ("rmse", ["auc", "mae"]):
@@ -384,22 +289,6 @@ def test_default_metric_is_log_loss(link, data, capsys):
     model.fit(X, y, eval_set=[(X, y)])
     assert list(model.evals_result()["validation_0"]) == ["logloss"]
     assert "validation_0-logloss" in capsys.readouterr().out
-
-
-def test_early_stopping_on_a_fraud_metric(data):
-    """XGBoost would take a recall for a loss and keep the worst trees."""
-    X, y = data
-    model = FocalXGBClassifier(
-        eval_metric="recall_at_alert_rate",
-        early_stopping_rounds=10,
-        **{**SMALL, "n_estimators": 100},
-    )
-    model.fit(X[:2000], y[:2000], eval_set=[(X[2000:], y[2000:])], verbose=False)
-    (values,) = model.evals_result()["validation_0"].values()
-    assert model.best_iteration == int(np.argmin(values))
-    assert model.best_score == pytest.approx(min(values))
-    booster = model.get_booster()
-    assert booster.num_boosted_rounds() == model.best_iteration + 1
 
 
 def test_callbacks_of_the_users(data):
@@ -470,112 +359,6 @@ def test_iteration_range_and_leaves(data):
     assert model.feature_importances_.sum() == pytest.approx(1.0)
 
 
-@BOTH_LINKS
-def test_native_training_at_gamma_zero_is_the_built_in_loss(link, data):
-    X, y = data
-    w = 1.0 + np.arange(3000) % 3
-    matrices = {
-        "DMatrix": xgb.DMatrix(X, y, weight=w),
-        "QuantileDMatrix": xgb.QuantileDMatrix(X, y, weight=w),
-    }
-    for matrix in matrices.values():
-        params = {**LOGISTIC, "base_score": 0.2}
-        built_in = xgb.train(params, matrix, 50).predict(matrix, output_margin=True)
-        objective = FocalObjective(0.0, link=link)
-        ours = xgb.train(params, matrix, 50, obj=objective)
-        gap = np.abs(ours.predict(matrix, output_margin=True) - built_in)
-        assert np.quantile(gap, 0.999) <= 1e-3
-
-
-class Batches(xgb.DataIter):
-    """Rows in three parts."""
-
-    def __init__(self, X, y, weight, folder=None):
-        self.parts = [
-            {"data": a, "label": b, "weight": c}
-            for a, b, c in zip(
-                np.array_split(X, 3),
-                np.array_split(y, 3),
-                np.array_split(weight, 3),
-                strict=True,
-            )
-        ]
-        self.at = 0
-        cache = {} if folder is None else {"cache_prefix": str(folder / "cache")}
-        super().__init__(**cache)
-
-    def next(self, input_data):
-        if self.at == len(self.parts):
-            return False
-        input_data(**self.parts[self.at])
-        self.at += 1
-        return True
-
-    def reset(self):
-        self.at = 0
-
-
-def test_native_training_from_a_data_iterator(data, tmp_path):
-    X, y = data
-    w = 1.0 + np.arange(3000) % 3
-    whole = xgb.QuantileDMatrix(X, y, weight=w)
-    matrices = [xgb.QuantileDMatrix(Batches(X, y, w))]
-    if hasattr(xgb, "ExtMemQuantileDMatrix"):  # from XGBoost 3.0 on
-        batches = Batches(X, y, w, tmp_path)
-        matrices.append(xgb.ExtMemQuantileDMatrix(batches))
-    for matrix in matrices:
-        labels, _, weights, _ = read_call(X[:, 0], matrix)
-        np.testing.assert_array_equal(labels, y)
-        np.testing.assert_array_equal(weights, w)
-        params = {**LOGISTIC, "base_score": 0.2}
-        booster = xgb.train(params, matrix, 20, obj=FocalObjective())
-        twin = xgb.train(params, whole, 20, obj=FocalObjective())
-        said = [b.predict(xgb.DMatrix(X)) for b in (booster, twin)]
-        # other cuts, from a sketch of the parts
-        assert np.corrcoef(said)[0, 1] > 0.99
-
-
-@pytest.mark.parametrize("by", ["C", "Python"])
-def test_labels_and_weights_are_those_of_the_matrix(by, data, monkeypatch):
-    X, y = data
-    if by == "Python":
-        monkeypatch.setattr(_call, "_LIBRARY", "no such name")
-    w = np.float32(1.0) + np.arange(3000, dtype=np.float32) % 3
-    for weight in (None, w):
-        matrix = xgb.DMatrix(X, y, weight=weight)
-        labels, _, weights, _ = read_call(X[:, 0], matrix)
-        np.testing.assert_array_equal(labels, matrix.get_label())
-        if weight is None:
-            assert weights is None
-        else:
-            np.testing.assert_array_equal(weights, matrix.get_weight())
-    matrix.set_label(1 - y)
-    np.testing.assert_array_equal(read_call(X[:, 0], matrix).labels, 1 - y)
-
-    class Own(xgb.DMatrix):
-        pass
-
-    own = Own(X, y)
-    np.testing.assert_array_equal(read_call(X[:, 0], own).labels, y)
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-def test_native_cross_validation(weighted, data):
-    X, y = data
-    weight = 1.0 + np.arange(3000) % 3 if weighted else None
-    history = xgb.cv(
-        {**LOGISTIC, "base_score": 0.2, "disable_default_eval_metric": 1},
-        xgb.DMatrix(X, y, weight=weight),
-        40,
-        nfold=3,
-        obj=FocalObjective(),
-        custom_metric=FocalMetric(),
-        early_stopping_rounds=20,
-    )
-    losses = history["test-log_loss-mean"]
-    assert 0 < losses.iloc[-1] < losses.iloc[0]
-
-
 BAD_PARAMETERS = [
     ({"objective": "reg:squarederror"}, "objective must be .* got 'reg:squarederror'"),
     ({"base_score": 0.0}, "base_score must be .* got 0.0"),
@@ -630,33 +413,34 @@ def test_every_parameter_of_xgboost_is_taken(data):
     [
         ({"eval_set": (X_BAD, Y_BAD)}, "eval_set must be a list of pairs"),
         ({"eval_set": [(X_BAD, Y_BAD + 5)]}, "previously unseen labels"),
-        ({"base_margin_eval_set": [Y_BAD]}, "base_margin_eval_set without base_margin"),
-        ({"base_margin": [0.0]}, "base_margin must have 60 values"),
-        ({"base_margin": []}, "base_margin must have 60 values"),
-        ({"base_margin": np.full(60, np.nan)}, "base_margin must be finite, got nan"),
-        (
-            {"base_margin": np.arange(60.0), "eval_set": [(X_BAD, Y_BAD)]},
-            "base_margin_eval_set must be given where",
-        ),
     ],
 )
-@pytest.mark.filterwarnings("ignore:base_margin differs")
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         FocalXGBClassifier(n_estimators=2).fit(X_BAD, Y_BAD, **kwargs)
 
 
-def test_starts_that_contradict(data):
+@BOTH_LINKS
+def test_callable_metrics_get_probabilities(link, data):
     X, y = data
-    first = FocalXGBClassifier(**SMALL).fit(X, y)
-    model = FocalXGBClassifier(**SMALL)
-    with pytest.raises(ValueError, match="base_margin and xgb_model were both given"):
-        model.fit(X, y, base_margin=X[:, 0], xgb_model=first)
-    with pytest.raises(ValueError, match="base_score and xgb_model were both given"):
-        FocalXGBClassifier(base_score=0.1, **SMALL).fit(X, y, xgb_model=first)
-    other = FocalXGBClassifier(link="logit", **SMALL)
-    with pytest.raises(ValueError, match=r"not those of link='logit'"):
-        other.fit(X, y, xgb_model=first)
-    regression = XGBRegressor(n_estimators=3).fit(X, y)
-    with pytest.raises(ValueError, match="objective 'reg:squarederror'"):
-        model.fit(X, y, xgb_model=regression)
+    seen = []
+
+    def brier(y_true, y_pred, sample_weight=None):
+        seen.append((y_pred.min(), y_pred.max()))
+        return brier_score_loss(y_true, y_pred, sample_weight=sample_weight)
+
+    mine = FocalMetric(gamma=0.0, metric="log_loss", name="mine")  # not this loss
+    model = FocalXGBClassifier(
+        link=link, eval_metric=[brier, mine, "auc"], **{**SMALL, "n_estimators": 80}
+    )
+    held = [(X[2000:], y[2000:]), (X[:2000], y[:2000])]
+    model.fit(X[:2000], y[:2000], eval_set=held, verbose=False)
+    assert all(0 <= low <= high <= 1 for low, high in seen)
+    said = model.evals_result()["validation_0"]
+    assert list(said) == ["auc", "brier", "mine"]
+    p = model.predict_proba(X[2000:])[:, 1]
+    assert said["brier"][-1] == pytest.approx(brier_score_loss(y[2000:], p), rel=0.02)
+    assert said["mine"][-1] == pytest.approx(log_loss(y[2000:], p), rel=0.02)
+    one = FocalXGBClassifier(link=link, eval_metric=brier, **SMALL)
+    one.fit(X, y, eval_set=[(X, y)], verbose=False)
+    assert list(one.evals_result()["validation_0"]) == ["logloss", "brier"]

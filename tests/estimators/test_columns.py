@@ -7,14 +7,12 @@ import subprocess
 import sys
 import warnings
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import polars
 import pyarrow
 import pytest
-import xgboost as xgb
-from libraries import BOTH, XGBOOST, make_rows
+from libraries import BOTH, LIGHTGBM_VERSION, XGBOOST, XGBOOST_VERSION, make_rows
 from scipy import sparse
 
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
@@ -22,8 +20,8 @@ from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 N = 600
 Y = (np.arange(N) % 10 == 0).astype(int)
 VALUES = np.random.default_rng(0).normal(size=N)
-IS_LIGHTGBM_4_7 = tuple(map(int, lgb.__version__.split(".")[:2])) >= (4, 7)
-IS_XGBOOST_3_1 = tuple(map(int, xgb.__version__.split(".")[:2])) >= (3, 1)
+IS_LIGHTGBM_4_7 = LIGHTGBM_VERSION >= (4, 7)
+IS_XGBOOST_3_1 = XGBOOST_VERSION >= (3, 1)
 
 
 def frame(column):

@@ -1,0 +1,60 @@
+"""The curve of alerts."""
+
+from __future__ import annotations
+
+import numpy as np
+from figures import pixels, texts_are_apart
+
+from focal_gbm.metrics import precision_at_alert_rate, recall_at_alert_rate
+from focal_gbm.plotting import (
+    AlertCurveDisplay,
+)
+
+
+def test_alert_curve(rows, model):
+    X, y, _ = rows
+    estimator, words = model
+    display = AlertCurveDisplay.from_estimator(
+        estimator, X, words, n_days=10, budget=30
+    )
+    p = estimator.predict_proba(X)[:, 1]
+    for rate in (0.005, 0.015, 0.1):
+        at = np.searchsorted(display.alerts, rate * 2000, side="right") - 1
+        assert display.recall[at] == recall_at_alert_rate(y, p, rate=rate)
+        assert display.precision[at] == precision_at_alert_rate(y, p, rate=rate)
+    ax = display.ax_
+    assert (ax.get_xlabel(), ax.get_ylabel()) == (
+        "Alerts a day",
+        "Recall (solid), precision (dashed)",
+    )
+    assert ax.get_xscale() == "log"
+    other = AlertCurveDisplay.from_predictions(y, -p, n_days=10, ax=ax, name="reversed")
+    assert other.ax_ is ax
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    reached = [
+        measure(y, p, rate=0.015)
+        for measure in (recall_at_alert_rate, precision_at_alert_rate)
+    ]
+    assert labels == [
+        "FocalLGBMClassifier: recall {:.2f}, precision {:.2f} at budget".format(
+            *reached
+        ),
+        "reversed",
+    ]
+    colours = [line.get_color() for line in (*display.lines_, *other.lines_)]
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+    assert texts_are_apart(ax)
+    assert pixels(display.figure_)[..., :3].std() > 0.05
+
+
+def test_alert_curve_of_days(rows):
+    """The number of different days is that which the rows cover."""
+    _, y, truth = rows
+    day = np.datetime64("2025-03-01") + np.arange(len(y)) // 2000
+    counted = AlertCurveDisplay.from_predictions(y, truth, day=day, budget=30)
+    given = AlertCurveDisplay.from_predictions(y, truth, n_days=10, budget=30)
+    np.testing.assert_array_equal(counted.alerts, given.alerts)
+    legends = [d.ax_.get_legend().get_texts()[0].get_text() for d in (counted, given)]
+    assert legends[0] == legends[1]
+    assert "model: recall 0." in legends[0]
+    assert ", precision 0." in legends[0]
