@@ -15,7 +15,15 @@ from xgboost import XGBClassifier, XGBRegressor
 
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 
+
+def slow(*values: Any) -> list[Any]:
+    """Return values of a parameter whose tests are slow."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 BOTH_LINKS = pytest.mark.parametrize("link", ["posterior", "logit"])
+# for a long test, of which one link is enough while one works
+BOTH_LINKS_ONE_SLOW = pytest.mark.parametrize("link", ["posterior", *slow("logit")])
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,6 +97,7 @@ def test_a_weight_of_two_is_a_row_twice(method):
     assert np.abs(one - other).mean() < 0.02
 
 
+@pytest.mark.slow
 def test_auto_leaves_honest_scores_alone():
     chosen = []
     for seed in range(12):
@@ -105,6 +106,7 @@ def test_auto_leaves_honest_scores_alone():
     assert chosen.count("identity") >= 9
 
 
+@pytest.mark.slow
 def test_auto_bends_what_is_bent():
     for method, truth in TRUTHS.items():
         x, y = sample(truth, 100_000, seed=4)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.datasets
+from libraries import slow
 from lightgbm import LGBMClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.utils import Bunch
@@ -52,6 +53,7 @@ def data():
     return make_transactions(n_customers=500, n_terminals=800, n_days=90)
 
 
+@pytest.mark.slow
 def test_same_seed_same_frame(data):
     again = make_transactions(n_customers=500, n_terminals=800, n_days=90)
     pd.testing.assert_frame_equal(again, data)
@@ -72,7 +74,7 @@ def test_shape_of_the_frame(data):
     assert (data["amount"] > 0).all()
 
 
-@pytest.mark.parametrize("rate", [0.001, 0.005, 0.01])
+@pytest.mark.parametrize("rate", [0.001, *slow(0.005, 0.01)])
 def test_fraud_rate_and_scenarios(rate):
     data = make_transactions(3000, 4000, 60, fraud_rate=rate)
     assert data["is_fraud"].mean() == pytest.approx(rate, rel=0.25)

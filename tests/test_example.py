@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from libraries import slow
 
 from focal_gbm.datasets import make_transactions
 from focal_gbm.metrics import recall_at_alert_rate, recall_at_fpr
@@ -55,6 +56,7 @@ def read(example, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.slow
 def test_reads_a_file(kind, tmp_path):
     data = make_transactions(n_customers=300, n_terminals=400, n_days=60)
     data = data.rename(columns={"time": "when", "is_fraud": "label"})
@@ -142,7 +144,7 @@ def test_labels_in_words(read, cards, capsys):
 
 
 @pytest.mark.parametrize(
-    "kind", ["bool", "boolean", "float64", "Int64", "str", "words"]
+    "kind", [*slow("bool", "boolean", "float64", "Int64", "str"), "words"]
 )
 def test_labels_of_any_kind_with_blanks(kind, read, cards, capsys):
     truth = cards["is_fraud"]
@@ -262,6 +264,7 @@ def test_options_are_checked_first(options, read, capsys):
     assert re.search(f"error: .*{options[0]}", capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_from_search_to_service():
     command = [sys.executable, EXAMPLES / "deploy_model.py", "--budget", "60"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

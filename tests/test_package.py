@@ -134,6 +134,7 @@ def test_every_public_name_can_be_imported():
         focal_gbm.magic  # noqa: B018
 
 
+@pytest.mark.slow
 def test_submodules_need_no_import_of_their_own():
     code = (
         "import focal_gbm;"

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from libraries import BOTH, BOTH_LINKS, make_rows
+from libraries import BOTH, BOTH_LINKS_ONE_SLOW, make_rows
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
@@ -26,7 +26,7 @@ def data():
 
 
 @BOTH
-@BOTH_LINKS
+@BOTH_LINKS_ONE_SLOW
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "auto"])
 def test_calibration_on_rows_left_out(library, link, method, data):
     X, y = data
@@ -48,6 +48,7 @@ def test_calibration_on_rows_left_out(library, link, method, data):
 
 
 @BOTH
+@pytest.mark.slow
 def test_calibration_learns_from_rows_left_out(library, data):
     """An over-fitted model looks honest on the rows that it was trained on."""
     X, y = make_rows(12_000, 5, seed=12)

@@ -12,7 +12,14 @@ import pandas as pd
 import polars
 import pyarrow
 import pytest
-from libraries import BOTH, LIGHTGBM_VERSION, XGBOOST, XGBOOST_VERSION, make_rows
+from libraries import (
+    BOTH,
+    BOTH_LINKS_ONE_SLOW,
+    LIGHTGBM_VERSION,
+    XGBOOST,
+    XGBOOST_VERSION,
+    make_rows,
+)
 from scipy import sparse
 
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
@@ -118,6 +125,7 @@ print("alive")
 
 
 @pytest.mark.skipif(not IS_XGBOOST_3_1, reason="XGBoost before 3.1 takes no polars")
+@pytest.mark.slow
 def test_dictionary_columns_do_not_end_the_process():
     done = subprocess.run(
         [sys.executable, "-c", DICTIONARIES], capture_output=True, text=True
@@ -205,7 +213,7 @@ NAMES = (
 
 @BOTH
 @pytest.mark.parametrize("names", NAMES, ids=str)
-@pytest.mark.parametrize("link", ["posterior", "logit"])
+@BOTH_LINKS_ONE_SLOW
 def test_names_that_look_like_the_text_of_a_model(library, names, link):
     """Dummies are called column=value; the text of a model has lines of that form."""
     X, y = make_rows(1500, 4, seed=42)

@@ -12,7 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 import lightgbm as lgb
 import numpy as np
 import pytest
-from libraries import BOTH, LIGHTGBM, LIGHTGBM_VERSION, XGBOOST, make_rows
+from libraries import (
+    BOTH,
+    BOTH_LINKS_ONE_SLOW,
+    LIGHTGBM,
+    LIGHTGBM_VERSION,
+    XGBOOST,
+    make_rows,
+)
 from lightgbm import LGBMModel
 from sklearn.base import clone
 from xgboost import XGBClassifier
@@ -197,7 +204,7 @@ def brier_value(y_true, y_pred):
 
 @BOTH
 @pytest.mark.parametrize("calibration", [None, "platt"])
-@pytest.mark.parametrize("link", ["posterior", "logit"])
+@BOTH_LINKS_ONE_SLOW
 def test_a_fit_holds_and_copies_no_data(library, calibration, link, data):
     """A cycle holds data until the collector runs, which may be too late; LightGBM
     deep-copies the metrics of a fit."""

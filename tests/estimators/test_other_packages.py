@@ -85,6 +85,7 @@ np.testing.assert_allclose(model.predict_proba(X), p, atol=1e-12)
 
 
 @BOTH
+@pytest.mark.slow
 def test_mlflow_logs_a_model_that_says_the_same(library, data, tmp_path, monkeypatch):
     """Its autologging stores the model by skops or by XGBoost's own format."""
     mlflow = pytest.importorskip("mlflow", reason="MLflow is not installed")

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from libraries import BOTH, BOTH_LINKS, MODES, XGBOOST, make_rows
+from libraries import BOTH, BOTH_LINKS, MODES, XGBOOST, make_rows, slow
 from scipy.special import expit
 from sklearn.metrics import log_loss
 
@@ -60,7 +60,7 @@ def test_categorical_columns_and_missing_values_survive_saving(library, data):
 
 @BOTH
 @BOTH_LINKS
-@pytest.mark.parametrize("mode", ["gbdt", "dart"])
+@pytest.mark.parametrize("mode", ["gbdt", *slow("dart")])
 def test_early_stopping_keeps_model_and_estimator_together(library, link, mode, data):
     """Trees after the best one act in every other reader of XGBoost's model."""
     X, y = data

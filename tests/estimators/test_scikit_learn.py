@@ -119,6 +119,7 @@ def test_pipeline_and_column_transformer(library, data):
 
 
 @BOTH
+@pytest.mark.slow
 def test_grid_search_in_processes(library, data):
     X, y = data
     grid = {"focal_gamma": [0.0, 2.0], "learning_rate": [0.05, 0.2]}

@@ -7,7 +7,16 @@ import json
 import numpy as np
 import pytest
 from data import RARE, rare_blobs, rare_transactions
-from libraries import BOTH, BOTH_LINKS, LIBRARIES, LIGHTGBM, XGBOOST, make_rows
+from libraries import (
+    BOTH,
+    BOTH_LINKS,
+    BOTH_LINKS_ONE_SLOW,
+    LIBRARIES,
+    LIGHTGBM,
+    XGBOOST,
+    make_rows,
+    slow,
+)
 from lightgbm import LGBMClassifier
 from scipy.special import expit
 from sklearn.datasets import make_classification
@@ -77,7 +86,7 @@ def class_weights():
         yield LIGHTGBM, kwargs
 
 
-@BOTH_LINKS
+@BOTH_LINKS_ONE_SLOW
 @pytest.mark.parametrize(("library", "kwargs"), class_weights(), ids=str)
 def test_class_weights_train_and_do_not_shift(library, link, kwargs, data):
     """Class weights and alpha are dropped elsewhere, or come out as probabilities."""
@@ -109,7 +118,7 @@ def test_class_weights_move_the_decision(library, data):
 
 @BOTH
 @BOTH_LINKS
-@pytest.mark.parametrize("n_estimators", [1, 20, 100])
+@pytest.mark.parametrize("n_estimators", [1, 20, *slow(100)])
 @pytest.mark.parametrize("start", [0.0, 0.5, 1.0])
 def test_mean_probability_is_the_base_rate(library, link, n_estimators, start, data):
     """Without a constant, few trees from start 0 overstate the mean threefold."""
@@ -123,8 +132,8 @@ def test_mean_probability_is_the_base_rate(library, link, n_estimators, start, d
 
 
 @BOTH
-@pytest.mark.parametrize("n_positive", RARE)
-@pytest.mark.parametrize("rare_rows", [rare_blobs, rare_transactions])
+@pytest.mark.parametrize("n_positive", [RARE[0], *slow(*RARE[1:])])
+@pytest.mark.parametrize("rare_rows", [rare_blobs, *slow(rare_transactions)])
 def test_never_collapses_on_a_rare_class(library, rare_rows, n_positive):
     """A leaf of frauds asks for a step of 1/rate, and plain boosting falls apart."""
     split = rare_rows(n_positive, seed=0)
@@ -146,8 +155,8 @@ def test_never_collapses_on_a_rare_class(library, rare_rows, n_positive):
 
 
 @BOTH
-@BOTH_LINKS
-@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
+@BOTH_LINKS_ONE_SLOW
+@pytest.mark.parametrize("gamma", [*slow(0.0, 0.5), 2.0, *slow(5.0)])
 def test_no_divergence_and_no_empty_model(library, link, gamma):
     """Newton steps the wrong way, negative Hessians and rows without one."""
     X, y = make_classification(
@@ -171,6 +180,7 @@ def test_no_divergence_and_no_empty_model(library, link, gamma):
 
 
 @BOTH
+@pytest.mark.slow
 def test_probabilities_need_no_calibrator(library):
     """expit of the focal score is 15 times too high at a base rate of 1 %."""
     rng = np.random.default_rng(3)

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import xgboost as xgb
-from libraries import BOTH_LINKS, make_rows
+from libraries import BOTH_LINKS, BOTH_LINKS_ONE_SLOW, make_rows, slow
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
@@ -75,7 +75,7 @@ def test_saved_and_loaded(link, data, tmp_path):
 @pytest.mark.parametrize(
     "calibration", [*METHODS, PriorShift(kept_negatives=0.5, rates=(0.1, 0.2))], ids=str
 )
-@pytest.mark.parametrize("extension", ["json", "ubj"])
+@pytest.mark.parametrize("extension", ["json", *slow("ubj")])
 def test_the_calibrator_is_saved(calibration, extension, data, tmp_path):
     """Without it probabilities move by up to a half, and nothing says so."""
     X, y = data
@@ -420,7 +420,7 @@ def test_bad_arguments(kwargs, message):
         FocalXGBClassifier(n_estimators=2).fit(X_BAD, Y_BAD, **kwargs)
 
 
-@BOTH_LINKS
+@BOTH_LINKS_ONE_SLOW
 def test_callable_metrics_get_probabilities(link, data):
     X, y = data
     seen = []

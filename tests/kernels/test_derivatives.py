@@ -179,6 +179,7 @@ def test_heavy_weights_act_up_to_the_bound():
             objective(y, raw, np.full(2, 1.01 * most))
 
 
+@pytest.mark.slow
 def test_every_form_runs_as_plain_python():
     """As a debugger or a measure of coverage has it; one thread there does for all."""
     code = """

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 import xgboost as xgb
+from libraries import slow
 
 from focal_gbm import FocalObjective
 from focal_gbm._kernels import cpu, openmp
@@ -35,7 +36,7 @@ def has_a_runtime(dtype):
 
 @BOTH_DTYPES
 @pytest.mark.parametrize(("link", "gamma"), FORMS)
-@pytest.mark.parametrize("n_jobs", [2, 3, -1])
+@pytest.mark.parametrize("n_jobs", [2, *slow(3, -1)])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_threads_change_no_bit(dtype, link, gamma, n_jobs, weighted):
     y, raw, weight = rows(dtype)
@@ -146,6 +147,7 @@ def test_scores_that_nobody_needs_make_room(dtype, n_jobs):
         objective.gradient_hessian(read_call(y, kept), over_scores=True)
 
 
+@pytest.mark.slow
 def test_neither_library_is_loaded_for_it():
     code = (
         "import sys, numpy as np; from focal_gbm import FocalObjective; "
@@ -169,6 +171,7 @@ def in_a_process(code, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_one_thread_does_not_need_the_shared_loop(tmp_path):
     """Instructions written by hand may break with a later Numba: they are compiled for
     the loop that threads share, and without them one thread does the work."""

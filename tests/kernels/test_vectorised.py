@@ -8,6 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from libraries import slow
 from numba import njit
 
 from focal_gbm._kernels import cpu, openmp
@@ -108,7 +109,7 @@ def test_a_loop_that_is_not_vectorised_is_seen(loop, widest):
     ],
     ids=lambda form: type(form).__name__,
 )
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [*slow(np.float64), np.float32])
 def test_the_loop_is_vectorised(form, weighted, dtype, widest):
     """One row at a time takes twenty times as long, and nothing else tells."""
     compiled = njit(**ROW_OPTIONS)(cpu._fill_chunks.py_func)

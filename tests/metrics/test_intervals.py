@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from libraries import slow
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
@@ -32,6 +33,7 @@ from focal_gbm.metrics import (
 )
 
 
+@pytest.mark.slow
 def test_intervals_cover_and_groups_widen_them():
     rng = np.random.default_rng(2)
     day = np.repeat(np.arange(50), 100)
@@ -77,7 +79,7 @@ def naive_interval(metric, y, score, groups, columns, seed, n_resamples=20, **kw
     return min(low, values[0]), max(high, values[0])
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, *slow(1, 2, 3, 4)])
 def test_a_group_drawn_twice_is_two_groups(seed):
     rng = np.random.default_rng(seed)
     n = 120
@@ -115,6 +117,7 @@ def test_a_group_drawn_twice_is_two_groups(seed):
         assert said == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_days_that_are_perfect_stay_perfect():
     """Where each day's alerts and cards find all there is, so do days drawn twice."""
     day = np.repeat(np.arange(30), 20)

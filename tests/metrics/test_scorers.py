@@ -165,6 +165,7 @@ def test_scorers_beside_those_of_scikit_learn(rows):
         assert result[f"test_{name}"][0] == pytest.approx(value)
 
 
+@pytest.mark.slow
 def test_scorers_are_scorers(rows):
     X, y = rows
     words = np.where(y == 1, "fraud", "legit")

@@ -166,6 +166,7 @@ def test_help_lists_the_displays():
         assert f"class {name}" in text
 
 
+@pytest.mark.slow
 def test_without_matplotlib():
     code = (
         "import sys; sys.modules['matplotlib'] = None;"
