@@ -15,7 +15,7 @@ import pytest
 TESTS = Path(__file__).parent / "test_cuda.py"
 
 
-def tests_of(path):
+def names_in(path):
     """Return the names of a file's tests, and of those that need a card."""
     names, of_cards = set(), set()
     for node in ast.parse(path.read_text()).body:
@@ -39,7 +39,7 @@ def test_the_loop_in_the_simulator():
     )
     assert run.returncode == 0, run.stdout[-3000:]
     passed = re.findall(r"^PASSED .*::(test_\w+)", run.stdout, re.MULTILINE)
-    names, of_cards = tests_of(TESTS)
+    names, of_cards = names_in(TESTS)
     assert set(passed) == names - of_cards
     assert len(of_cards) == 2
     assert len(passed) >= 37  # with their parameters

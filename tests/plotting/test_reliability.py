@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from figures import pixels, texts_are_apart
+from mpmath import betainc
 from scipy.special import expit
 
 from focal_gbm.plotting import (
@@ -46,17 +47,99 @@ def test_reliability(scale, rows, model):
     assert pixels(display.figure_)[..., :3].std() > 0.05
 
 
+def bins_of(y, p, weight, predicted):
+    """Return sums of each bin, in a loop: rows in the order of their probability fill a
+    bin until their mean is what the display says; it grows with each row."""
+    sums, row = [], 0
+    rows = sorted(range(len(p)), key=lambda i: p[i])
+    for mean in predicted:
+        total = positive = of_p = 0.0
+        while row < len(rows) and (total == 0 or of_p / total < mean * (1 - 1e-9)):
+            i = rows[row]
+            total += weight[i]
+            positive += weight[i] * y[i]
+            of_p += weight[i] * p[i]
+            row += 1
+        assert of_p / total == pytest.approx(mean, rel=1e-9)
+        sums.append((total, positive))
+    assert row == len(rows)
+    return sums
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("n_bins", "confidence"), [(1, 0.95), (4, 0.5), (10, 0.99)])
+def test_bins_and_intervals(weighted, n_bins, confidence):
+    """Weights that are left out, or bins of equally many rows, draw a wrong picture
+    that looks right."""
+    rng = np.random.default_rng(1)
+    p = rng.beta(0.4, 8, 3000)
+    y = rng.random(3000) < p**1.3
+    weight = rng.integers(1, 5, 3000) if weighted else np.ones(3000)
+    display = ReliabilityDisplay.from_predictions(
+        y,
+        p,
+        n_bins=n_bins,
+        confidence=confidence,
+        sample_weight=weight if weighted else None,
+    )
+    assert len(display.predicted) == n_bins
+    assert display.rate == pytest.approx((weight @ y) / weight.sum())
+    share = (weight @ y) / n_bins
+    at_once = float(weight.max())  # a positive belongs to one bin with all its weight
+    sums = bins_of(y, p, weight, display.predicted)
+    for at, (total, positive) in enumerate(sums):
+        assert positive == pytest.approx(share, abs=at_once)
+        assert display.observed[at] == pytest.approx(positive / total)
+        a, b = positive + 0.5, total - positive + 0.5
+        for end, chance in (
+            (display.low[at], (1 - confidence) / 2),
+            (display.high[at], (1 + confidence) / 2),
+        ):
+            below = betainc(a, b, 0, float(end), regularized=True)
+            assert float(below) == pytest.approx(chance, rel=1e-6)
+    line, _, (bars,) = display.line_.lines
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    edge = 1.1 * display.ax_.get_ylim()[0]  # what lies below is drawn at the edge
+    for drawn, values in (
+        (line.get_xdata(), display.predicted),
+        (line.get_ydata(), display.observed),
+        (ends[:, 0], display.low),
+        (ends[:, 1], display.high),
+    ):
+        is_inside = values > edge
+        assert is_inside.mean() > 0.5
+        np.testing.assert_allclose(drawn[is_inside], values[is_inside])
+
+
 def test_reliability_of_weights_and_ties():
     y = np.array([0, 0, 1, 0, 1, 1])
     p = np.array([0.1, 0.1, 0.1, 0.6, 0.6, 0.6])
-    display = ReliabilityDisplay.from_predictions(
-        y, p, n_bins=3, sample_weight=[2, 2, 1, 1, 1, 1]
-    )
+    weight = [2, 2, 1, 1, 1, 1]
+    display = ReliabilityDisplay.from_predictions(y, p, n_bins=1, sample_weight=weight)
+    assert display.predicted == pytest.approx([(5 * 0.1 + 3 * 0.6) / 8])
+    assert display.observed == pytest.approx([3 / 8])
+    assert display.rate == pytest.approx(3 / 8)
+    display = ReliabilityDisplay.from_predictions(y, p, n_bins=3, sample_weight=weight)
     assert display.observed.sum() > 0
     total = ReliabilityDisplay.from_predictions(y, p, n_bins=1)
     assert total.predicted == pytest.approx([p.mean()])
     assert total.observed == pytest.approx([0.5])
     assert total.rate == pytest.approx(0.5)
+
+
+@pytest.mark.xfail(strict=True, reason="the first bin takes a positive of the next")
+def test_a_bin_for_each_positive():
+    y, p = np.tile([0, 1], 4), np.arange(1, 9) / 10
+    display = ReliabilityDisplay.from_predictions(y, p, n_bins=4)
+    np.testing.assert_allclose(display.predicted, [0.15, 0.35, 0.55, 0.75])
+    np.testing.assert_allclose(display.observed, 0.5)
+
+
+@pytest.mark.xfail(strict=True, reason="rows of one probability lie in several bins")
+def test_ties_are_not_cut_by_the_order_of_rows():
+    first = ReliabilityDisplay.from_predictions([1, 0, 1, 0], [0.1] * 4, n_bins=2)
+    other = ReliabilityDisplay.from_predictions([0, 0, 1, 1], [0.1] * 4, n_bins=2)
+    np.testing.assert_allclose(first.observed, other.observed)
 
 
 @pytest.mark.parametrize("scale", ["log", "logit"])
