@@ -57,7 +57,7 @@ class Library:
     def model(self, **kwargs: Any) -> Any:
         """Return a small estimator."""
         small = {"n_estimators": 30, "learning_rate": 0.1, "random_state": 0}
-        return self.estimator(**{**small, "n_jobs": 2, **self.quiet, **kwargs})
+        return self.estimator(**{**small, "n_jobs": 1, **self.quiet, **kwargs})
 
     def raw_score(self, model: Any, X: Any, **kwargs: Any) -> Any:
         """Return what the booster says."""
@@ -190,9 +190,16 @@ if XGBOOST_VERSION >= (3, 2):  # before, on GPUs alone
     gradient_based = {"subsample": 0.3, "sampling_method": "gradient_based"}
     XGBOOST.modes["gradient based"] = gradient_based
 BOTH = pytest.mark.parametrize("library", LIBRARIES, ids=str)
+FAST_MODES = ("gbdt", "hist", "dart", "linear trees", "gblinear", "no tree can split")
 MODES = pytest.mark.parametrize(
     ("library", "mode"),
-    [(library, mode) for library in LIBRARIES for mode in library.modes],
+    [
+        pytest.param(
+            library, mode, marks=[] if mode in FAST_MODES else pytest.mark.slow
+        )
+        for library in LIBRARIES
+        for mode in library.modes
+    ],
     ids=str,
 )
 

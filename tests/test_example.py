@@ -6,6 +6,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from focal_gbm.metrics import recall_at_alert_rate, recall_at_fpr
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 EXAMPLE = EXAMPLES / "detect_fraud.py"
+# these write all rows into a file
+SLOW = partial(pytest.param, marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +130,7 @@ def test_columns_that_are_no_numbers(read, cards, capsys):
         assert "'empty' (blanks only)" in said
 
 
+@pytest.mark.slow
 def test_labels_in_words(read, cards, capsys):
     words = np.where(cards["is_fraud"] == 1, "fraud", "legit")
     data = cards.assign(is_fraud=words)
@@ -163,7 +167,9 @@ def test_labels_of_any_kind_with_blanks(kind, read, cards, capsys):
         assert "301 rows without a label are left out; 300 of them are newer" in said
 
 
-@pytest.mark.parametrize(("unit", "size"), [("s", 1), ("ms", 10**3), ("ns", 10**9)])
+@pytest.mark.parametrize(
+    ("unit", "size"), [SLOW("s", 1), ("ms", 10**3), SLOW("ns", 10**9)]
+)
 def test_times_in_numbers(unit, size, read, cards, capsys):
     seconds = cards["time"].astype("datetime64[s]").astype("int64")
     _, _, times, _ = read(cards.assign(time=seconds * size))
@@ -171,6 +177,7 @@ def test_times_in_numbers(unit, size, read, cards, capsys):
     assert f"Numbers in 'time' are read as {unit}." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_times_as_days_and_blanks(read, cards, capsys):
     days = cards["time"].dt.strftime("%Y%m%d").astype(float)
     days.iloc[::100] = np.nan
@@ -201,21 +208,33 @@ HEADER = b"time,is_fraud,amount\n"
             ["--time", "tme"],
             "--time tme: .* no such .* is it 'time'",
         ),
-        (lambda data: data, ["--label", "fraud"], "--label fraud: .* is it 'is_fraud'"),
-        (lambda data: data, ["--drop", "amout"], "--drop amout: .* is it 'amount'"),
-        (lambda data: data, ["--label", "time"], "--time and --label both name 'time'"),
+        SLOW(
+            lambda data: data,
+            ["--label", "fraud"],
+            "--label fraud: .* is it 'is_fraud'",
+        ),
+        SLOW(lambda data: data, ["--drop", "amout"], "--drop amout: .* is it 'amount'"),
+        SLOW(
+            lambda data: data,
+            ["--label", "time"],
+            "--time and --label both name 'time'",
+        ),
         (lambda data: None, [], "cards.csv does not exist"),
         (lambda data: b"", [], "cannot be read as CSV: No columns"),
         (lambda data: HEADER, [], "holds no rows"),
         (lambda data: bytes(range(256)) * 9, [], "cannot be read as CSV"),
         (lambda data: b"time,amount,amount\n1,2,3\n", [], "more than one .* amount"),
         (lambda data: b"time;is_fraud\n1;0\n", [], "separated by commas"),
-        (lambda data: data.assign(time="noon"), [], "cannot be read as times.* 'noon'"),
-        (lambda data: data.assign(time=None), [], "'time' is blank in every row"),
-        (lambda data: data.assign(is_fraud=None), [], "'is_fraud' holds no label"),
-        (lambda data: data.assign(is_fraud=0), [], "train rows are all labelled 0"),
-        (lambda data: data.assign(is_fraud=1), [], "train rows are all labelled 1"),
-        (
+        SLOW(
+            lambda data: data.assign(time="noon"),
+            [],
+            "cannot be read as times.* 'noon'",
+        ),
+        SLOW(lambda data: data.assign(time=None), [], "'time' is blank in every row"),
+        SLOW(lambda data: data.assign(is_fraud=None), [], "'is_fraud' holds no label"),
+        SLOW(lambda data: data.assign(is_fraud=0), [], "train rows are all labelled 0"),
+        SLOW(lambda data: data.assign(is_fraud=1), [], "train rows are all labelled 1"),
+        SLOW(
             lambda data: data.assign(
                 is_fraud=data["is_fraud"].where(data.index < 9e3, 0)
             ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from libraries import BOTH, BOTH_LINKS, LIGHTGBM, make_rows
+from libraries import BOTH, BOTH_LINKS_ONE_SLOW, LIGHTGBM, make_rows
 
 from focal_gbm import FocalObjective, FocalXGBClassifier
 
@@ -66,7 +66,7 @@ def data():
 
 
 @BOTH
-@BOTH_LINKS
+@BOTH_LINKS_ONE_SLOW
 def test_same_seed_same_model_on_any_number_of_threads(library, link, data):
     X, y = data
     fixed = (

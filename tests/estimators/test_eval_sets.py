@@ -8,7 +8,7 @@ import warnings
 import lightgbm as lgb
 import numpy as np
 import pytest
-from libraries import BOTH, BOTH_LINKS, LIGHTGBM, XGBOOST, make_rows
+from libraries import BOTH, BOTH_LINKS, LIGHTGBM, XGBOOST, make_rows, slow
 from scipy.special import expit
 from sklearn.metrics import log_loss
 from xgboost.callback import EarlyStopping
@@ -45,7 +45,7 @@ SHAPES = {
 
 @IGNORE
 @BOTH
-@pytest.mark.parametrize("calibration", [None, "intercept"])
+@pytest.mark.parametrize("calibration", [None, *slow("intercept")])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_any_iterable_of_pairs_is_heard(library, shape, calibration, data):
     X, y = data

@@ -19,6 +19,7 @@ from libraries import (
     LIGHTGBM_VERSION,
     XGBOOST,
     make_rows,
+    slow,
 )
 from lightgbm import LGBMModel
 from sklearn.base import clone
@@ -203,7 +204,7 @@ def brier_value(y_true, y_pred):
 
 
 @BOTH
-@pytest.mark.parametrize("calibration", [None, "platt"])
+@pytest.mark.parametrize("calibration", [None, *slow("platt")])
 @BOTH_LINKS_ONE_SLOW
 def test_a_fit_holds_and_copies_no_data(library, calibration, link, data):
     """A cycle holds data until the collector runs, which may be too late; LightGBM

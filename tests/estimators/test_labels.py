@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import polars
 import pytest
-from libraries import BOTH, make_rows
+from libraries import BOTH, make_rows, slow
 
 from focal_gbm import FocalLGBMClassifier
 from focal_gbm._estimators.labels import encode
@@ -47,7 +47,10 @@ KINDS = {
     "polars": lambda y: polars.Series(y.astype(bool)),
     "list": lambda y: y.tolist(),
 }
-BY_KIND = pytest.mark.parametrize("kind", KINDS)
+FAST_KINDS = ("bool", "float32", "objects", "mixed objects", "nullable", "polars")
+BY_KIND = pytest.mark.parametrize(
+    "kind", [kind if kind in FAST_KINDS else slow(kind)[0] for kind in KINDS]
+)
 
 
 @BOTH

@@ -7,7 +7,15 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from libraries import BOTH, BOTH_LINKS, MODES, XGBOOST, make_rows, slow
+from libraries import (
+    BOTH,
+    BOTH_LINKS,
+    BOTH_LINKS_ONE_SLOW,
+    MODES,
+    XGBOOST,
+    make_rows,
+    slow,
+)
 from scipy.special import expit
 from sklearn.metrics import log_loss
 
@@ -79,7 +87,7 @@ def test_early_stopping_keeps_model_and_estimator_together(library, link, mode, 
 
 
 @BOTH
-@BOTH_LINKS
+@BOTH_LINKS_ONE_SLOW
 def test_continued_training(library, link, data, tmp_path):
     X, y = data
     first = library.model(link=link).fit(X, y)

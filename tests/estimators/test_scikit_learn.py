@@ -132,6 +132,7 @@ def test_grid_search_in_processes(library, data):
 
 
 @BOTH
+@pytest.mark.slow
 def test_calibration_and_threshold_tools(library, data):
     """Platt on probabilities, or on clipped ones, erases the scale elsewhere; here it
     works on log-odds, where an honest score asks for slope 1 and intercept 0."""

@@ -76,7 +76,9 @@ def class_weights():
             {"focal_alpha": 0.9},
             {"focal_alpha": 0.9, "scale_pos_weight": 3.0},
         ):
-            yield library, kwargs
+            is_fast = kwargs in ({"scale_pos_weight": 20.0}, {"focal_alpha": 0.9})
+            marks = [] if is_fast else pytest.mark.slow
+            yield pytest.param(library, kwargs, marks=marks)
     for kwargs in (
         {"class_weight": "balanced"},
         {"class_weight": {0: 1.0, 1: 30.0}},
@@ -87,7 +89,7 @@ def class_weights():
 
 
 @BOTH_LINKS_ONE_SLOW
-@pytest.mark.parametrize(("library", "kwargs"), class_weights(), ids=str)
+@pytest.mark.parametrize(("library", "kwargs"), list(class_weights()), ids=str)
 def test_class_weights_train_and_do_not_shift(library, link, kwargs, data):
     """Class weights and alpha are dropped elsewhere, or come out as probabilities."""
     X, y = data
@@ -119,7 +121,7 @@ def test_class_weights_move_the_decision(library, data):
 @BOTH
 @BOTH_LINKS
 @pytest.mark.parametrize("n_estimators", [1, 20, *slow(100)])
-@pytest.mark.parametrize("start", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("start", [0.0, *slow(0.5), 1.0])
 def test_mean_probability_is_the_base_rate(library, link, n_estimators, start, data):
     """Without a constant, few trees from start 0 overstate the mean threefold."""
     X, y = data
@@ -132,8 +134,9 @@ def test_mean_probability_is_the_base_rate(library, link, n_estimators, start, d
 
 
 @BOTH
-@pytest.mark.parametrize("n_positive", [RARE[0], *slow(*RARE[1:])])
-@pytest.mark.parametrize("rare_rows", [rare_blobs, *slow(rare_transactions)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_positive", RARE)
+@pytest.mark.parametrize("rare_rows", [rare_blobs, rare_transactions])
 def test_never_collapses_on_a_rare_class(library, rare_rows, n_positive):
     """A leaf of frauds asks for a step of 1/rate, and plain boosting falls apart."""
     split = rare_rows(n_positive, seed=0)

@@ -101,11 +101,9 @@ def test_a_loop_that_is_not_vectorised_is_seen(loop, widest):
 @pytest.mark.parametrize(
     "form",
     [
-        posterior_form(0.0),
+        *slow(posterior_form(0.0)),
         posterior_form(2.0),
-        Expected(_SIZE),
-        Exact(_SIZE),
-        Clipped(_SIZE),
+        *slow(Expected(_SIZE), Exact(_SIZE), Clipped(_SIZE)),
     ],
     ids=lambda form: type(form).__name__,
 )

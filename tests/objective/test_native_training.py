@@ -6,7 +6,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 import xgboost as xgb
-from libraries import BOTH_LINKS, make_rows
+from libraries import BOTH_LINKS, make_rows, slow
 from scipy.special import expit
 
 from focal_gbm import (
@@ -56,7 +56,7 @@ def xgb_sklearn(objective, X, y, w):
 
 
 ENTRIES = pytest.mark.parametrize(
-    "train", [lgb_native, lgb_sklearn, xgb_native, xgb_sklearn]
+    "train", [lgb_native, *slow(lgb_sklearn), xgb_native, *slow(xgb_sklearn)]
 )
 
 
