@@ -206,7 +206,7 @@ def test_metrics_by_parameter(data):
         (
             {"scale_pos_weight": 2.0, "is_unbalance": True},
             ValueError,
-            "is_unbalance and scale_pos_weight cannot both",
+            "is_unbalance=True and scale_pos_weight=.* both weigh the classes",
         ),
         ({"class_weight": {0: 0, 1: 1}}, ValueError, "class_weight must be finite"),
         (
@@ -226,14 +226,20 @@ def test_bad_parameters(kwargs, error, message):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"eval_X": X_BAD}, "eval_X and eval_y must be given together"),
+        (
+            {"eval_X": X_BAD},
+            "eval_X and eval_y are one set in two parts, but eval_y is missing",
+        ),
         (
             {"eval_X": X_BAD, "eval_y": Y_BAD, "eval_set": [(X_BAD, Y_BAD)]},
-            "give either eval_set or eval_X and eval_y",
+            "eval_set was passed beside eval_X and eval_y",
         ),
-        ({"eval_X": (X_BAD,), "eval_y": Y_BAD}, "eval_y must be a tuple as long"),
+        (
+            {"eval_X": (X_BAD,), "eval_y": Y_BAD},
+            "eval_y must be a tuple of as many label vectors",
+        ),
         ({"eval_X": X_BAD, "eval_y": Y_BAD + 5}, "previously unseen labels"),
-        ({"eval_init_score": [Y_BAD]}, "eval_init_score without init_score"),
+        ({"eval_init_score": [Y_BAD]}, "eval_init_score was passed without init_score"),
         ({"init_score": [0.0]}, "init_score must have 60 values"),
         ({"init_score": []}, "init_score must have 60 values"),
         ({"init_score": np.full(60, np.nan)}, "init_score must be finite, got nan"),
@@ -248,10 +254,10 @@ def test_bad_arguments(kwargs, message):
 def test_starts_that_contradict(data):
     X, y = data
     model = FocalLGBMClassifier(**SMALL)
-    with pytest.raises(ValueError, match="eval_init_score must be given where"):
+    with pytest.raises(ValueError, match="without eval_init_score the evaluation sets"):
         model.fit(X, y, init_score=X[:, 0], eval_X=X, eval_y=y)
     first = FocalLGBMClassifier(**SMALL).fit(X, y)
-    with pytest.raises(ValueError, match="init_score and init_model were both given"):
+    with pytest.raises(ValueError, match="init_score and init_model were both passed"):
         model.fit(X, y, init_score=X[:, 0], init_model=first)
     other = FocalLGBMClassifier(link="logit", **SMALL)
     with pytest.raises(ValueError, match="not those of link='logit'"):

@@ -630,13 +630,16 @@ def test_every_parameter_of_xgboost_is_taken(data):
     [
         ({"eval_set": (X_BAD, Y_BAD)}, "eval_set must be a list of pairs"),
         ({"eval_set": [(X_BAD, Y_BAD + 5)]}, "previously unseen labels"),
-        ({"base_margin_eval_set": [Y_BAD]}, "base_margin_eval_set without base_margin"),
+        (
+            {"base_margin_eval_set": [Y_BAD]},
+            "base_margin_eval_set was passed without base_margin",
+        ),
         ({"base_margin": [0.0]}, "base_margin must have 60 values"),
         ({"base_margin": []}, "base_margin must have 60 values"),
         ({"base_margin": np.full(60, np.nan)}, "base_margin must be finite, got nan"),
         (
             {"base_margin": np.arange(60.0), "eval_set": [(X_BAD, Y_BAD)]},
-            "base_margin_eval_set must be given where",
+            "without base_margin_eval_set the evaluation sets",
         ),
     ],
 )
@@ -650,9 +653,9 @@ def test_starts_that_contradict(data):
     X, y = data
     first = FocalXGBClassifier(**SMALL).fit(X, y)
     model = FocalXGBClassifier(**SMALL)
-    with pytest.raises(ValueError, match="base_margin and xgb_model were both given"):
+    with pytest.raises(ValueError, match="base_margin and xgb_model were both passed"):
         model.fit(X, y, base_margin=X[:, 0], xgb_model=first)
-    with pytest.raises(ValueError, match="base_score and xgb_model were both given"):
+    with pytest.raises(ValueError, match="base_score and xgb_model were both passed"):
         FocalXGBClassifier(base_score=0.1, **SMALL).fit(X, y, xgb_model=first)
     other = FocalXGBClassifier(link="logit", **SMALL)
     with pytest.raises(ValueError, match=r"not those of link='logit'"):

@@ -1,4 +1,5 @@
-"""Weights of the classes: they shape the training and never shift a probability."""
+"""The weights of the classes, which shape training and never shift the
+probabilities."""
 
 from __future__ import annotations
 
@@ -17,11 +18,11 @@ from focal_gbm._validation import (
 def class_weights(
     class_weight: Any, classes: NDArray[Any], labels: NDArray[Any]
 ) -> tuple[float, float]:
-    """Return the weights that ``class_weight`` gives to class 0 and 1."""
+    """Return the weights of class 0 and 1 from the parameter ``class_weight``."""
     if class_weight is None:
         return 1.0, 1.0
     if isinstance(class_weight, dict):
-        given = [1.0, 1.0]
+        weights = [1.0, 1.0]
         for label, weight in class_weight.items():
             is_label = equal_to(classes, label)
             if not is_label.any():
@@ -30,12 +31,12 @@ def class_weights(
                     f"its labels are {classes.tolist()}"
                 )
                 raise ValueError(msg)
-            given[int(is_label.argmax())] = weight
+            weights[int(is_label.argmax())] = weight
     else:
-        given = compute_class_weight(class_weight, classes=classes, y=labels)
-    for weight in given:
+        weights = compute_class_weight(class_weight, classes=classes, y=labels)
+    for weight in weights:
         is_number = isinstance(weight, Real) and not isinstance(weight, bool)
         if not is_number or not 0 < weight < math.inf:
             msg = f"class_weight must be finite and > 0, got {class_weight!r}"
             raise ValueError(msg)
-    return float(given[0]), float(given[1])
+    return float(weights[0]), float(weights[1])

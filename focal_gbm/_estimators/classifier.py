@@ -1,5 +1,4 @@
-"""What the estimators for LightGBM and XGBoost share: parameters, labels, weights,
-probabilities and their calibration."""
+"""The base class of both classifiers: parameters, state of a fit, and its checks."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ from focal_gbm._validation import (
 from focal_gbm.calibration import PriorShift
 from focal_gbm.loss import LINKS, FocalLoss, base_log_odds
 
-# Parameters of the estimators that the boosters know nothing of.
+# Parameters of this library, which do not go to the boosters.
 OWN_PARAMETERS = (
     "focal_gamma",
     "focal_alpha",
@@ -59,8 +58,12 @@ RARE_EVENTS: dict[str, Any] = {
 
 
 def with_parameters_of(parent: Any) -> Callable[[Any], Any]:
-    """Return a decorator of ``__init__`` that lists the parent's parameters in place of
-    ``**kwargs``, for readers of the signature: help, editors, the estimator's repr."""
+    """Return a decorator that lists the parent's parameters in the signature of
+    ``__init__``.
+
+    They take the place of ``**kwargs`` for readers of the signature: help, editors and
+    the representation of the estimator.
+    """
 
     def decorate(init: Any) -> Any:
         own = inspect.signature(init).parameters
@@ -78,7 +81,7 @@ def with_parameters_of(parent: Any) -> Callable[[Any], Any]:
 
 
 class FocalClassifierMixin(CalibratedMixin):
-    """Parameters and data of a fit, checked before any work starts."""
+    """The part of a classifier that does not depend on the library underneath."""
 
     focal_gamma: float
     focal_alpha: float | None
@@ -89,7 +92,7 @@ class FocalClassifierMixin(CalibratedMixin):
     _rare_event_size: ClassVar[dict[str, int]]
 
     @classmethod
-    @cache  # LightGBM's predict asks twice, and a signature is slow to read
+    @cache  # LightGBM's predict reads them twice, and a signature is slow
     def _get_param_names(cls) -> list[str]:
         parent: Any = super()
         names: list[str] = parent._get_param_names()
@@ -99,10 +102,10 @@ class FocalClassifierMixin(CalibratedMixin):
     def rare_event_params(cls) -> dict[str, Any]:
         """Return parameters of the library to start from where positives are few.
 
-        More and smaller trees than by default, on four times the bins: what positives
-        share may be far narrower than one of 256 bins with as many rows each. Chosen
-        by the search of benchmarks/starting_point.py; benchmarks/RESULTS.md says what
-        they gain.
+        More and smaller trees than by default, on four times the bins: the values that
+        positives share may span far less than one of 256 bins of equal counts. Chosen
+        by the search of benchmarks/starting_point.py; benchmarks/RESULTS.md has the
+        gain.
 
         Returns
         -------
@@ -126,7 +129,7 @@ class FocalClassifierMixin(CalibratedMixin):
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
             Features.
         **kwargs
-            As in ``predict_proba``, to say which trees to use.
+            Arguments of ``predict_proba`` that name the trees to use.
 
         Returns
         -------
@@ -136,8 +139,9 @@ class FocalClassifierMixin(CalibratedMixin):
         return self._log_odds(self._raw_score(X, **kwargs))
 
     def set_params(self, **params: Any) -> Any:
-        """Set parameters of the estimator and, as ``calibration__<name>``, of a
-        calibrator that is an estimator.
+        """Set parameters of the estimator.
+
+        A parameter of a calibrator that is an estimator is ``calibration__<name>``.
 
         Parameters
         ----------
@@ -176,7 +180,7 @@ class FocalClassifierMixin(CalibratedMixin):
     def score(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:
-        """Return the share of rows whose class ``predict`` names.
+        """Return the accuracy of ``predict``.
 
         Parameters
         ----------
@@ -190,7 +194,8 @@ class FocalClassifierMixin(CalibratedMixin):
         Returns
         -------
         accuracy : float in [0, 1]
-            Nearly 1 for any model of a rare class; see :mod:`focal_gbm.metrics`.
+            Share of rows with the right class. It is close to 1 for any model of a rare
+            class; :mod:`focal_gbm.metrics` has better measures.
         """
         parent: Any = super()
         accuracy: float = parent.score(X, as_labels(y), sample_weight)
@@ -209,10 +214,12 @@ class FocalClassifierMixin(CalibratedMixin):
         def _library_parameters(cls) -> set[str]: ...
 
     @classmethod
-    @cache  # asked for in every call of predict
+    @cache  # read in every call of predict
     def _own_parameters(cls) -> frozenset[str]:
-        """Return the parameters that the booster knows nothing of: ours, and those that
-        the constructors of subclasses add."""
+        """Return the parameters that the booster does not know.
+
+        They are those of this library, and those that constructors of subclasses add.
+        """
         names: set[str] = set()
         for base in cls.__mro__:
             if FocalClassifierMixin in base.__bases__:
@@ -225,13 +232,14 @@ class FocalClassifierMixin(CalibratedMixin):
 
     @contextmanager
     def _lending(self, session: Any, **lent: Any) -> Iterator[None]:
-        """Lend the parent's fit what it reads from the estimator: ``session``, which is
-        gone when the booster is complete, and parameters in place of the user's.
+        """Lend a session and parameters to the fit of the parent, which reads the
+        estimator.
 
-        A fit that fails or is interrupted leaves the estimator as it was.
+        The session goes when the booster is complete, and the user's parameters come
+        back. A fit that fails or is interrupted leaves the estimator as it was.
         """
         before = self.__dict__.copy()
-        self._given = {name: before[name] for name in lent}
+        self._users = {name: before[name] for name in lent}
         self._session = session
         self.__dict__.update(lent)
         try:
@@ -245,18 +253,22 @@ class FocalClassifierMixin(CalibratedMixin):
             raise
 
     def _take_back(self) -> None:
-        """Put the user's parameters back in place of those that were lent."""
-        self.__dict__.update(self.__dict__.pop("_given", {}))
+        """Put the user's parameters back in place of the lent ones, and drop the
+        session."""
+        self.__dict__.update(self.__dict__.pop("_users", {}))
         self.__dict__.pop("_session", None)
 
-    def _as_given(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Return parameters as the user set them, also while others are lent."""
-        given = self.__dict__.get("_given", {})
-        return {**parameters, **{k: v for k, v in given.items() if k in parameters}}
+    def _as_set(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return parameters as the user set them, even while others are lent."""
+        users = self.__dict__.get("_users", {})
+        return {**parameters, **{k: v for k, v in users.items() if k in parameters}}
 
     def _set_fitted(self, training: Training, calibrator: Any, **others: Any) -> None:
-        """Set what a fit sets beside the booster. Tools that wrap ``fit`` copy the
-        estimator before it returns, and so nothing lent may be left in it."""
+        """Set the fitted attributes other than the booster, all at once.
+
+        Tools that wrap the parent's fit (MLflow's autologging) copy the estimator
+        before ``fit`` returns, so this also ends the lending.
+        """
         self.loss_ = training.loss
         self.threshold_ = training.threshold
         self.calibrator_ = calibrator
@@ -264,8 +276,11 @@ class FocalClassifierMixin(CalibratedMixin):
         self._take_back()
 
     def _warn(self, message: str) -> None:
-        """Warn of a fit's data, but not in a fold: filters are no way to keep silent,
-        since they are not safe among threads."""
+        """Warn about the data of a fit, but not in a fold, where the whole fit warns.
+
+        Filters of warnings would be another way to keep a fold silent, but filters are
+        shared by all threads.
+        """
         if message and not self._is_fold:
             warnings.warn(message, UserWarning, stacklevel=4)
 
@@ -284,14 +299,14 @@ class FocalClassifierMixin(CalibratedMixin):
         device: str = "cpu",
         n_jobs: int | None = None,
     ) -> Training:
-        """Check everything and return what the fit needs.
+        """Check parameters and data, and return the training that follows from them.
 
-        ``class_factors`` returns, for codes of labels, the factors of class 0 and 1
-        that the library's own parameters ask for. ``raw_start`` is the raw score to
-        begin from and ``start_probability`` what it stands for; without both it follows
-        from the parameter ``start``. ``begins_at_zero`` says that the booster takes it
-        for 0; ``device`` and ``n_jobs`` say where the derivatives are computed, and by
-        how many threads.
+        ``class_factors`` returns, for labels as codes, the factors of class 0 and 1
+        from the parameters of the library. ``raw_start`` is the raw score at which
+        boosting begins, and ``start_probability`` the probability; without both the
+        start follows from the parameter ``start``. ``begins_at_zero`` is true for a
+        booster that starts a custom objective at raw score 0. ``device`` and ``n_jobs``
+        are where the derivatives are computed, and by how many threads.
         """
         link = check_option(self.link, "link", LINKS)
         gamma = check_gamma(self.focal_gamma, "focal_gamma")
@@ -372,7 +387,7 @@ class FocalClassifierMixin(CalibratedMixin):
 
 
 def without_split(has_split: bool) -> str:
-    """Return what is to be said of a model that gives every row the base rate."""
+    """Return the warning for a model that predicts the base rate for every row."""
     if has_split:
         return ""
     return (

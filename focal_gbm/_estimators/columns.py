@@ -1,4 +1,4 @@
-"""Checks of the features' columns, before a booster reads them."""
+"""Checks of the columns of X, before a booster reads them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _NUMBERS = "numbers or booleans"
 
 
 def in_memory(X: Any) -> Any:
-    """Return a lazy frame of Polars as a frame, and any other features as they are."""
+    """Return a lazy Polars frame as a frame in memory, and other features unchanged."""
     return X.collect() if _is_of(X, "polars") and hasattr(X, "collect") else X
 
 
 def check_columns(X: Any, library: str, *, any_arrow: bool) -> None:
-    """Raise the error for columns that a booster cannot read, with their names.
+    """Refuse columns that a booster cannot read, with their names.
 
-    ``any_arrow`` says whether the booster reads dictionaries and half floats of Arrow
-    and Polars. LightGBM ends the process over an Arrow column that it does not know
-    (``std::terminate`` in 4.6 and 4.7).
+    ``any_arrow`` is true for a booster that reads dictionaries and half floats of Arrow
+    and Polars. LightGBM (4.6 and 4.7) ends the process, by ``std::terminate``, over an
+    Arrow column of another type.
     """
     if isinstance(X, pd.DataFrame):
         bad = _of_pandas(X)
@@ -50,7 +50,7 @@ def check_columns(X: Any, library: str, *, any_arrow: bool) -> None:
 
 
 def readable(X: Any, library: str, *, any_arrow: bool) -> Any:
-    """Return features as a booster's predict reads them, or raise."""
+    """Return features for a booster's predict, with columns of Arrow checked."""
     X = in_memory(X)
     if is_arrow(X):  # the other containers raise errors of their own
         check_columns(X, library, any_arrow=any_arrow)

@@ -12,7 +12,7 @@ from focal_gbm._validation import (
 
 
 class ProgressBar:
-    """Bar over the iterations; made when training starts and gone when it ends."""
+    """Bar over the iterations, from the start of training to its end."""
 
     def __init__(self, title: str) -> None:
         try:
@@ -37,8 +37,11 @@ class ProgressBar:
 
 @contextmanager
 def progress_bar(estimator: Any, make: Callable[..., Any]) -> Iterator[list[Any]]:
-    """Give the progress bar of a fit as a list of callbacks, empty if none is wanted,
-    and leave it as it is when the fit ends."""
+    """Give the progress bar of a fit as a list of callbacks, empty without
+    ``progress``.
+
+    The bar is closed when the fit ends or fails, so that the next line begins below it.
+    """
     is_wanted = check_flag(estimator.progress, "progress")
     bars = [make(type(estimator).__name__)] if is_wanted else []
     try:
