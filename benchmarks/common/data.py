@@ -1,10 +1,10 @@
-"""Data sets for the benchmarks: frames of features, labels, and splits of them.
+"""Load the data sets of the benchmarks and split them.
 
 The folder comes from ``--data`` or the variable FOCAL_GBM_DATA and holds parquet
 files: real fraud (vehicle_claims, sales_reports), rare classes that are not fraud
 (donors, cover, smtp, mammography, satimage2 of the ADBench collection) and the
-transformed transactions of the Fraud Detection Handbook. Where a file is missing,
-the set is reported as missing; the embedded sets need no files.
+transformed transactions of the Fraud Detection Handbook. A data set whose file is
+missing is left out with a message; the simulated data sets need no files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ import pandas as pd
 from sklearn.datasets import make_classification
 from sklearn.model_selection import train_test_split
 
-from focal_gbm.datasets import TRANSACTION_FEATURES, make_transactions
+from focal_gbm.datasets import (
+    TRANSACTION_FEATURES,
+    fetch_credit_card_fraud,
+    make_transactions,
+)
 
 FILES = (
     "vehicle_claims",
@@ -31,9 +35,11 @@ FILES = (
     "mammography",
     "satimage2",
 )
-HANDBOOK = "handbook_transactions"
+# Rows of these and of the Handbook chose rare_event_params().
+DEVELOPMENT = ("sales_reports", "cover", "smtp", "mammography", "satimage2")
+HANDBOOK, HANDBOOK_SET = "handbook_transactions", "handbook"
 HANDBOOK_WEEKS = ("2018-06-04", "2018-07-02", "2018-07-30")
-# Three weeks apart, so that no row serves twice.
+# Three weeks apart, so that repeats share no row.
 HANDBOOK_REPEATS = (
     "2018-06-04",
     "2018-06-25",
@@ -42,17 +48,18 @@ HANDBOOK_REPEATS = (
     "2018-08-27",
 )
 RARE = (15, 30, 100)
-_MOST_ROWS = 100_000
+MOST_ROWS = 50_000  # of a data set with many positives, to train on
+_MOST_ROWS_OF_HALVES = 100_000
 
 
 @dataclass
 class Split:
-    """Rows to train on and rows to judge by.
+    """Hold the training rows and the test rows of a data set.
 
-    ``day`` and ``card`` of the rows to judge by, where they are known, make card
-    precision of the ``cards_a_day`` cards. Rows are in the order of time where
-    ``ordered``. ``overlap`` is n_test / n_train for splits of the same rows drawn
-    again, 0 for splits that share none.
+    ``day`` and ``card`` of the test rows give card precision of ``cards_a_day`` cards;
+    both are None where the data set has no cards. ``ordered`` tells whether the rows
+    are in the order of time. ``overlap`` is n_test / n_train for splits that draw the
+    same rows again, and 0 for splits that share no row.
     """
 
     name: str
@@ -72,17 +79,17 @@ Load = Callable[[int], Split]
 
 
 def data_folder(argument: str | None) -> Path | None:
-    """Return the folder of the data sets, if there is one."""
+    """Return the folder of the data sets, or None where no folder is named."""
     folder = argument or os.environ.get("FOCAL_GBM_DATA")
     return Path(folder) if folder else None
 
 
 def splits(folder: Path | None, n_splits: int) -> Iterator[Split]:
-    """Yield every split of every set, and say which sets are missing."""
+    """Yield every split of every data set that is present, and print the missing."""
     for load in files(folder).values():
         for seed in range(n_splits):
             yield load(seed)
-    if is_there(folder, HANDBOOK):
+    if is_present(folder, HANDBOOK):
         for week in HANDBOOK_WEEKS:
             yield handbook_week(folder, week)
     for n_positive in RARE:
@@ -91,22 +98,40 @@ def splits(folder: Path | None, n_splits: int) -> Iterator[Split]:
             yield rare_transactions(n_positive, seed)
 
 
+def data_sets(folder: Path | None) -> dict[str, Load]:
+    """Return a function for each data set that is present; it loads one repeat."""
+    loads: dict[str, Load] = {"transactions": transactions}
+    if is_present(folder, HANDBOOK):
+        loads[HANDBOOK_SET] = lambda i: handbook_week(folder, HANDBOOK_REPEATS[i])
+    loads |= files(folder)
+    try:
+        X, y = fetch_credit_card_fraud(return_X_y=True)
+    except OSError as error:
+        print(f"missing: ULB credit cards from OpenML ({error})")
+    else:
+        loads["creditcard"] = partial(halves, "creditcard", X, y.to_numpy())
+    return loads
+
+
 def files(folder: Path | None) -> dict[str, Load]:
-    """Return how to split each set that is there into halves."""
+    """Return a function for each file that is present; it halves the rows."""
 
     def load(name: str, seed: int) -> Split:
         X, y = _SHAPES.get(name, _last_column)(_read(folder, name))
         return halves(name, X, y, seed)
 
-    return {name: partial(load, name) for name in FILES if is_there(folder, name)}
+    return {name: partial(load, name) for name in FILES if is_present(folder, name)}
 
 
-def is_there(folder: Path | None, name: str) -> bool:
-    """Tell whether a set can be read, and say so where it cannot."""
-    there = folder is not None and (folder / f"{name}.parquet").exists()
-    if not there:
-        print(f"missing: {name}.parquet (--data or FOCAL_GBM_DATA says where)")
-    return there
+def is_present(folder: Path | None, name: str) -> bool:
+    """Return whether the file of a data set exists, and print its name if not."""
+    present = folder is not None and (folder / f"{name}.parquet").exists()
+    if not present:
+        print(
+            f"missing: {name}.parquet in the folder {folder or '(not given)'}; pass "
+            "the folder as --data or as the variable FOCAL_GBM_DATA"
+        )
+    return present
 
 
 @lru_cache(maxsize=1)
@@ -119,7 +144,7 @@ def _last_column(frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def _sales(frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """Inspected reports; features from all, inspected or not."""
+    """Return the inspected reports, with features from all reports."""
     price = frame["value"] / frame["quantity"]
     by_product = price.groupby(frame["product"], observed=True)
     X = pd.DataFrame(
@@ -146,19 +171,25 @@ _SHAPES: dict[str, Callable[[pd.DataFrame], tuple[pd.DataFrame, np.ndarray]]] = 
 
 
 def halves(name: str, X: pd.DataFrame, y: np.ndarray, seed: int) -> Split:
-    """Halve a set at random, as many positives in both."""
+    """Halve a data set at random, with as many positives in both halves."""
     X_train, X_test, y_train, y_test = train_test_split(
         X, y, test_size=0.5, stratify=y, random_state=seed
     )
-    if y_train.sum() > 1000:  # rare classes keep every row
-        X_train, y_train = X_train[:_MOST_ROWS], y_train[:_MOST_ROWS]
+    if y_train.sum() > 1000:  # so that rare classes keep every row
+        X_train, y_train = (
+            X_train[:_MOST_ROWS_OF_HALVES],
+            y_train[:_MOST_ROWS_OF_HALVES],
+        )
     return Split(name, X_train, y_train, X_test, y_test)
 
 
 @lru_cache(maxsize=1)
 def capped(load: Load, repeat: int, most_rows: int) -> Split:
-    """Load a split and keep the first rows to train on, all of them where positives are
-    few or days whole. The last one asked for is kept."""
+    """Load a split and keep its first training rows.
+
+    Splits in the order of time and splits with at most 500 positives keep all
+    training rows. The last split stays in memory.
+    """
     split = load(repeat)
     if not split.ordered and split.y_train.sum() > 500:
         split.X_train, split.y_train = (
@@ -169,8 +200,11 @@ def capped(load: Load, repeat: int, most_rows: int) -> Split:
 
 
 def handbook_week(folder: Path, first_day: str) -> Split:
-    """Train on 7 days, leave out 7 (labels arrive late), test on 7; cards known to
-    be compromised are removed from the test days, as the Handbook does."""
+    """Train on 7 days, leave out 7 (labels arrive late) and test on 7.
+
+    The test rows leave out cards with a fraud among the training rows, as in the
+    Handbook.
+    """
     frame = _read(folder, HANDBOOK)
     day = (frame["TX_DATETIME"] - pd.Timestamp(first_day)).dt.days
     features = frame.columns.drop(
@@ -184,11 +218,11 @@ def handbook_week(folder: Path, first_day: str) -> Split:
         ]
     )
     columns = {"label": "TX_FRAUD", "card": "CUSTOMER_ID", "cards_a_day": 100}
-    return _in_time("handbook", frame, day, (7, 7, 7), features, **columns)
+    return _in_time(HANDBOOK_SET, frame, day, (7, 7, 7), features, **columns)
 
 
 def transactions(seed: int) -> Split:
-    """Simulated card transactions: train on 14 days, leave out 7, test on 14."""
+    """Simulate card transactions: train on 14 days, leave out 7, test on 14."""
     frame = make_transactions(
         n_customers=1800, n_terminals=3600, n_days=65, random_state=seed
     )
@@ -230,7 +264,7 @@ def _in_time(
 
 
 def rare_blobs(n_positive: int, seed: int) -> Split:
-    """Clusters in 20 dimensions, 60,000 rows a half of which ``n_positive`` are 1."""
+    """Draw clusters in 20 dimensions, with ``n_positive`` positive training rows."""
     X, y = make_classification(
         130_000,
         n_features=20,
@@ -245,7 +279,7 @@ def rare_blobs(n_positive: int, seed: int) -> Split:
 
 
 def rare_transactions(n_positive: int, seed: int) -> Split:
-    """Simulated card transactions, all but ``n_positive`` frauds of a half dropped."""
+    """Simulate card transactions, with ``n_positive`` frauds among training rows."""
     frame = make_transactions(
         n_customers=1500, n_terminals=3000, n_days=60, random_state=seed
     )
@@ -257,8 +291,11 @@ def rare_transactions(n_positive: int, seed: int) -> Split:
 def _thinned(
     name: str, X: pd.DataFrame, y: np.ndarray, n_positive: int, seed: int
 ) -> Split:
-    """Keep ``n_positive`` positives to train on; the test keeps all of its own, with
-    the weight that gives them the rate of the training rows."""
+    """Drop all but ``n_positive`` positive training rows.
+
+    The test rows keep all positives, with a weight that gives the test rows the
+    positive rate of the training rows.
+    """
     split = halves(name, X, y, seed)
     positives = np.flatnonzero(split.y_train == 1)
     keep = np.ones(len(split.y_train), bool)

@@ -1,8 +1,8 @@
-"""Long benchmarks: jobs in processes of their own, results as JSON lines, resumable.
+"""Run jobs in processes of their own and append their results as JSON lines.
 
-Every job runs on one thread in a fork of its own, so that a crash, a leak or a hang of
-one contestant is a result and not the end of the run, and peak memory is its own. A
-job that has its line in the file is not run again; to run it again, delete the line.
+Every job runs on one thread in a fork of its own: a crash, a leak or a hang of one
+model is a result and does not end the run, and peak memory is measured job by job. A
+run skips jobs that have a line in the file; to run a job again, delete its line.
 """
 
 from __future__ import annotations
@@ -28,14 +28,30 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 Record = dict[str, Any]
-RESULTS = Path(__file__).with_name("results")
+PACKAGES = (
+    "focal_gbm",
+    "lightgbm",
+    "xgboost",
+    "catboost",
+    "scikit-learn",
+    "numba",
+    "numpy",
+    "pandas",
+    "optuna",
+    "ydf",
+    "imlightgbm",
+    "bokbokbok",
+    "gbdtCBL",
+    "imbalance-xgboost",
+)
 
 
 @dataclass(frozen=True)
 class Job:
-    """Work that returns a record. ``key`` names it, in the file and for good.
+    """Describe work that returns a record.
 
-    ``load`` is called before the fork and hands its data to ``work``.
+    ``key`` names the job in the file and must never change. ``load`` is called before
+    the fork; ``work`` gets what ``load`` returns.
     """
 
     key: Record
@@ -44,7 +60,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The key in one line."""
+        """Return the key in one line."""
         return _name_of(self.key)
 
 
@@ -53,7 +69,7 @@ def _name_of(key: Record) -> str:
 
 
 def read(path: Path) -> list[Record]:
-    """Return the records of a file, without those that say where it ran."""
+    """Return the records of a file, without the records of the machines."""
     if not path.exists():
         return []
     lines = (json.loads(line) for line in path.read_text().splitlines())
@@ -61,22 +77,23 @@ def read(path: Path) -> list[Record]:
 
 
 def machines(path: Path) -> list[Record]:
-    """Return what the runs of a file ran on."""
+    """Return the records of the machines that wrote a file."""
     lines = (json.loads(line) for line in path.read_text().splitlines())
     return [line for line in lines if "machine" in line]
 
 
 def described(path: Path) -> str:
-    """Return what the runs of a file ran on, as a list in Markdown."""
-    return "\n".join(
+    """Return the machines and versions that wrote a file, as a list in Markdown."""
+    lines = (
         f"- {m['machine']}, {m['cores']} cores, {m['system']}, Python {m['python']}: "
         + ", ".join(f"{name} {version}" for name, version in m["versions"].items())
         for m in machines(path)
     )
+    return "\n".join(dict.fromkeys(lines))
 
 
 def done(path: Path) -> set[str]:
-    """Return the names of the jobs that have their line."""
+    """Return the names of the jobs that have a line."""
     return {_name_of(record["key"]) for record in read(path)}
 
 
@@ -90,10 +107,13 @@ def run(
 ) -> None:
     """Run the jobs that have no line yet, ``n_jobs`` at a time.
 
-    A job that takes more than ``limit`` seconds is ended.
+    A job that takes more than ``limit`` seconds is killed.
     """
     if "fork" not in multiprocessing.get_all_start_methods():
-        message = "this benchmark forks its jobs: run it on Linux or macOS"
+        message = (
+            f"{platform.system()} has no fork, in which the jobs of this benchmark "
+            "run: run the benchmark on Linux or macOS"
+        )
         raise SystemExit(message)
     path.parent.mkdir(parents=True, exist_ok=True)
     have = done(path)
@@ -132,7 +152,7 @@ def run(
 
 
 def machine(packages: Iterable[str]) -> Record:
-    """Return processor, cores, system and versions."""
+    """Return processor, cores, system and versions of the packages."""
     versions = {}
     for package in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -168,7 +188,7 @@ class _Running:
 
 def _in_child(job: Job, loaded: Any, sender: Any) -> None:
     warnings.simplefilter("ignore")
-    # What C++ libraries print to the standard output would break the progress bar.
+    # Lines that C++ libraries print would break the progress bar.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     start, peak, cpu = time.perf_counter(), peak_memory(), time.process_time()
@@ -194,7 +214,7 @@ def peak_memory() -> float:
 
 
 def _finished(running: list[_Running], limit: float) -> Iterator[Record]:
-    """Wait for a job to end, and yield the records of those that did."""
+    """Wait for a job to end, and yield the records of all jobs that ended."""
     first_end = min(child.start for child in running) + limit
     ready = multiprocessing.connection.wait(
         [child.receiver for child in running], max(0.0, first_end - time.monotonic())

@@ -1,7 +1,8 @@
-"""Who is measured: estimators at their defaults, the same tuned, and the focal peers.
+"""Build the models of all libraries, with log-loss and with focal loss.
 
-``fit`` is given frames whose categorical columns have the dtype category; each library
-gets them in its own way. Everything runs on one thread, with a seed.
+``fit`` gets frames whose categorical columns have the dtype category; every wrapper
+passes them to its library in the library's form. All models train on one thread, with
+a seed.
 """
 
 from __future__ import annotations
@@ -12,22 +13,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import spaces
 from lightgbm import LGBMClassifier
 from scipy.special import expit
 from sklearn.ensemble import HistGradientBoostingClassifier
-from spaces import Parameters, Space
 from xgboost import XGBClassifier
 
+from benchmarks.detection import spaces
+from benchmarks.detection.spaces import Parameters, Space
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A model to be made for given labels, at parameters of its library.
+class Model:
+    """Name a model and build it with parameters of its library.
 
-    ``group`` is "log-loss", "focal_gbm" or "peer". Only what has a ``space`` is
-    tuned; ``first`` is what tuning tries first.
+    ``group`` is "log-loss", "focal_gbm" or "peer". Only a model with a ``space`` is
+    tuned; the first trial of its search takes the parameters ``first``.
     """
 
     name: str
@@ -37,8 +38,8 @@ class Contestant:
     space: Space | None = None
     first: Parameters = field(default_factory=dict)
 
-    def model(self, y: np.ndarray, seed: int, **parameters: Any) -> Any:
-        """Return an unfitted model; ``weight_power`` 1 balances the classes."""
+    def build(self, y: np.ndarray, seed: int, **parameters: Any) -> Any:
+        """Return an unfitted estimator; ``weight_power`` 1 balances the classes."""
         parameters = self.parameters | parameters
         if "weight_power" in parameters:
             power = parameters.pop("weight_power")
@@ -72,7 +73,7 @@ def _hist(seed: int, weight: float = 1.0, **parameters: Any) -> Any:
 
 
 class _CatBoost:
-    """CatBoost, which wants categories as strings and their columns by name."""
+    """Pass categories to CatBoost as strings, with the names of their columns."""
 
     def __init__(self, seed: int, weight: float = 1.0, **parameters: Any) -> None:
         from catboost import CatBoostClassifier
@@ -101,7 +102,7 @@ class _CatBoost:
 
 
 class _YDF:
-    """Yggdrasil decision forests, which keep a tenth to stop early by default."""
+    """Pass frames to YDF, which stops early on a tenth of the rows by default."""
 
     def __init__(self, seed: int, **parameters: Any) -> None:
         import ydf
@@ -124,8 +125,7 @@ class _YDF:
 
 
 class _Margin:
-    """A recipe that hands an objective to a library and calls expit(margin) a
-    probability, as its documentation does."""
+    """Take expit(raw score) as a probability, as the documentation of recipes does."""
 
     def __init__(self, model: Any, margin: str) -> None:
         self.model, self.margin = model, margin
@@ -148,7 +148,7 @@ def _imlightgbm(seed: int) -> Any:
 
 
 class _OfDataset:
-    """What ``train_set.get_label()`` is called on, for two-argument objectives."""
+    """Hold labels for objectives that call ``train_set.get_label()``."""
 
     def __init__(self, y: np.ndarray) -> None:
         self.y = y
@@ -185,12 +185,12 @@ def _recipe(library: str, seed: int, objective: Callable[..., Any]) -> _Margin:
 
 
 class _ImbalanceXGBoost:
-    """imbalance-xgboost, which holds a quarter of the rows out by itself."""
+    """Wrap imbalance-xgboost, which holds out a quarter of the rows by itself."""
 
     def __init__(self, seed: int) -> None:
         from imxgboost.imbalance_xgb import imbalance_xgboost
 
-        np.random.seed(seed)  # noqa: NPY002 - it draws from the global generator
+        np.random.seed(seed)  # noqa: NPY002 - the package draws from the global generator
         self.model = imbalance_xgboost(special_objective="focal", focal_gamma=2.0)
 
     def fit(self, X: pd.DataFrame, y: np.ndarray) -> Any:
@@ -207,96 +207,94 @@ _LGBM_POINT = FocalLGBMClassifier.rare_event_params()
 _XGB_POINT = FocalXGBClassifier.rare_event_params()
 LOG_LOSS, OURS, PEERS = "log-loss", "focal_gbm", "peer"
 
-CONTESTANTS = (
-    Contestant(
+MODELS = (
+    Model(
         "LightGBM",
         LOG_LOSS,
         _lgbm,
         space=spaces.LIGHTGBM,
         first=spaces.FIRST_LIGHTGBM,
     ),
-    Contestant("LightGBM, balanced", LOG_LOSS, _lgbm, {"weight_power": 1.0}),
-    Contestant(
+    Model("LightGBM, balanced", LOG_LOSS, _lgbm, {"weight_power": 1.0}),
+    Model(
         "LightGBM, boost_from_average=False",
         LOG_LOSS,
         _lgbm,
         {"boost_from_average": False},
     ),
-    Contestant("LightGBM, max_delta_step=1", LOG_LOSS, _lgbm, {"max_delta_step": 1.0}),
-    Contestant("LightGBM, protected", LOG_LOSS, _lgbm, PROTECTED),
-    Contestant(
+    Model("LightGBM, max_delta_step=1", LOG_LOSS, _lgbm, {"max_delta_step": 1.0}),
+    Model("LightGBM, protected", LOG_LOSS, _lgbm, PROTECTED),
+    Model(
         "LightGBM, protected, starting point",
         LOG_LOSS,
         _lgbm,
         PROTECTED | _LGBM_POINT,
     ),
-    Contestant(
+    Model(
         "XGBoost",
         LOG_LOSS,
         _xgb,
         space=spaces.XGBOOST,
         first=spaces.FIRST_XGBOOST,
     ),
-    Contestant("XGBoost, balanced", LOG_LOSS, _xgb, {"weight_power": 1.0}),
-    Contestant("XGBoost, max_delta_step=1", LOG_LOSS, _xgb, {"max_delta_step": 1.0}),
-    Contestant("XGBoost, starting point", LOG_LOSS, _xgb, _XGB_POINT),
-    Contestant(
+    Model("XGBoost, balanced", LOG_LOSS, _xgb, {"weight_power": 1.0}),
+    Model("XGBoost, max_delta_step=1", LOG_LOSS, _xgb, {"max_delta_step": 1.0}),
+    Model("XGBoost, starting point", LOG_LOSS, _xgb, _XGB_POINT),
+    Model(
         "CatBoost",
         LOG_LOSS,
         _CatBoost,
         space=spaces.CATBOOST,
         first=spaces.FIRST_CATBOOST,
     ),
-    Contestant("CatBoost, balanced", LOG_LOSS, _CatBoost, {"weight_power": 1.0}),
-    Contestant(
+    Model("CatBoost, balanced", LOG_LOSS, _CatBoost, {"weight_power": 1.0}),
+    Model(
         "HistGradientBoosting",
         LOG_LOSS,
         _hist,
         space=spaces.HIST,
         first=spaces.FIRST_HIST,
     ),
-    Contestant(
-        "HistGradientBoosting, balanced", LOG_LOSS, _hist, {"weight_power": 1.0}
-    ),
-    Contestant(
+    Model("HistGradientBoosting, balanced", LOG_LOSS, _hist, {"weight_power": 1.0}),
+    Model(
         "FocalLGBM",
         OURS,
         _focal_lgbm,
         space=spaces.FOCAL_LIGHTGBM,
         first=spaces.FIRST_FOCAL_LIGHTGBM,
     ),
-    Contestant(
+    Model(
         "FocalLGBM, starting point",
         OURS,
         _focal_lgbm,
         _LGBM_POINT,
     ),
-    Contestant(
+    Model(
         "FocalXGB",
         OURS,
         _focal_xgb,
         space=spaces.FOCAL_XGBOOST,
         first=spaces.FIRST_FOCAL_XGBOOST,
     ),
-    Contestant(
+    Model(
         "FocalXGB, starting point",
         OURS,
         _focal_xgb,
         _XGB_POINT,
     ),
-    Contestant(
+    Model(
         "CatBoost Focal",
         PEERS,
         _CatBoost,
         {"loss_function": "Focal:focal_alpha=0.25;focal_gamma=2.0"},
     ),
-    Contestant("YDF", LOG_LOSS, _YDF),
-    Contestant("YDF Focal", PEERS, _YDF, {"loss": "BINARY_FOCAL_LOSS"}),
-    Contestant("imlightgbm", PEERS, _imlightgbm),
-    Contestant("bokbokbok, LightGBM", PEERS, _bokbokbok("LightGBM")),
-    Contestant("bokbokbok, XGBoost", PEERS, _bokbokbok("XGBoost")),
-    Contestant("gbdtCBL, LightGBM", PEERS, _gbdt_cbl("LightGBM")),
-    Contestant("gbdtCBL, XGBoost", PEERS, _gbdt_cbl("XGBoost")),
-    Contestant("imbalance-xgboost", PEERS, _ImbalanceXGBoost),
+    Model("YDF", LOG_LOSS, _YDF),
+    Model("YDF Focal", PEERS, _YDF, {"loss": "BINARY_FOCAL_LOSS"}),
+    Model("imlightgbm", PEERS, _imlightgbm),
+    Model("bokbokbok, LightGBM", PEERS, _bokbokbok("LightGBM")),
+    Model("bokbokbok, XGBoost", PEERS, _bokbokbok("XGBoost")),
+    Model("gbdtCBL, LightGBM", PEERS, _gbdt_cbl("LightGBM")),
+    Model("gbdtCBL, XGBoost", PEERS, _gbdt_cbl("XGBoost")),
+    Model("imbalance-xgboost", PEERS, _ImbalanceXGBoost),
 )
-BY_NAME = {contestant.name: contestant for contestant in CONTESTANTS}
+BY_NAME = {model.name: model for model in MODELS}

@@ -1,4 +1,4 @@
-"""The pictures of RESULTS.md."""
+"""Draw the pictures of the page."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from contestants import BY_NAME, LOG_LOSS, OURS, PEERS
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from benchmarks.detection.models import BY_NAME, LOG_LOSS, OURS, PEERS
 
 COLOURS = {LOG_LOSS: "tab:gray", OURS: "tab:blue", PEERS: "tab:orange"}
 
 
 def draw_shares(means: pd.DataFrame, path: Path) -> None:
-    """Draw each contestant's share of the best average precision: a dot a set."""
+    """Draw each model's share of the best average precision, a dot a data set."""
     shares = means / means.max()
     _draw_dots(shares, path, "average precision / the best of the set, a dot a set")
 
 
 def draw_probabilities(ratios: pd.DataFrame, path: Path) -> None:
-    """Draw mean predicted over observed probability: a dot a set."""
+    """Draw mean predicted over observed probability, a dot a data set."""
     _draw_dots(
         ratios, path, "mean predicted / observed probability, a dot a set", log=True
     )
@@ -58,7 +59,7 @@ def _add_legend(axes: Any) -> None:
 
 
 def draw_differences(tables: dict[str, pd.DataFrame], path: Path) -> None:
-    """Draw differences with their intervals, a panel a pair and a line a set."""
+    """Draw differences with intervals, a panel a pair and a line a data set."""
     n_sets = max(len(table) for table in tables.values())
     figure = Figure(figsize=(9, 0.3 * n_sets + 1.2), layout="constrained")
     panels = figure.subplots(1, len(tables), sharey=True)

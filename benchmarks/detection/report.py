@@ -1,25 +1,32 @@
-"""Make RESULTS.md and its pictures of what detection.py wrote.
+"""Write the page, its pictures and its table by data set from detection.jsonl.
 
-python benchmarks/report.py [FILE] [--to DIR]
+    python -m benchmarks.detection.report [FILE] [--to DIR]
+
+takes some seconds. It writes DIR/README.md, and pictures and CSV to DIR/results.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import runner
-from contestants import BY_NAME, LOG_LOSS, OURS
-from detection import FILE, MOST_ROWS, TRIALS
-from pictures import draw_differences, draw_probabilities, draw_shares
-from scipy import stats
 from scipy.special import entr
-from starting_point import DEVELOPMENT
+
+from benchmarks.common import runner
+from benchmarks.common.commands import command
+from benchmarks.common.data import DEVELOPMENT, HANDBOOK_SET, MOST_ROWS
+from benchmarks.common.intervals import over_repeats, over_sets
+from benchmarks.common.tables import markdown, write_csv
+from benchmarks.detection.evaluation import FILE, TRIALS
+from benchmarks.detection.models import BY_NAME, LOG_LOSS, OURS
+from benchmarks.detection.pictures import (
+    draw_differences,
+    draw_probabilities,
+    draw_shares,
+)
 
 MEASURES = {
     "ap": "AP",
@@ -28,7 +35,16 @@ MEASURES = {
     "precision": "precision at budget",
     "auc": "ROC AUC",
 }
-FAILED = 0.9  # of the best default's average precision; below, a collapse
+COLUMNS = {  # of the table by data set
+    **MEASURES,
+    "log_loss": "log-loss",
+    "brier_skill": "Brier skill",
+    "in_the_large": "predicted / observed",
+    "card_precision": "card precision",
+    "fit_s": "fit seconds",
+    "predict_s": "predict seconds",
+}
+FAILED = 0.9  # of the best average precision at default settings; below, a collapse
 TUNED_PAIRS = (("FocalLGBM", "LightGBM"), ("FocalXGB", "XGBoost"))
 DEFAULT_PAIRS = (
     *TUNED_PAIRS,
@@ -44,83 +60,84 @@ DEFAULT_PAIRS = (
 
 
 class Results:
-    """The records of a run as frames: ``judged`` a row a fit, ``tuned`` a row a search.
+    """Hold the records of a run: ``fits`` has a row a fit, ``searches`` a row a search.
 
-    A fit that failed has the measures of a model that ranks at random: average
+    A fit that failed gets the measures of a model that ranks at random: average
     precision of the base rate, recall of the false-positive rate, no skill.
     """
 
     def __init__(self, file: Path) -> None:
         records = runner.read(file)
+        if not records:
+            message = (
+                f"{file} holds no results: run `python -m benchmarks.detection` first, "
+                "or pass the file that the command wrote"
+            )
+            raise SystemExit(message)
         frame = pd.DataFrame([{**r["key"], **r} for r in records]).drop(columns="key")
         if "error" not in frame:
             frame["error"] = np.nan
         self.machines = runner.described(file)
         self.cost = frame["cpu_s"].sum() / 3600
-        self.tuned = frame[frame["what"] == "tune"].dropna(axis=1, how="all")
-        judged = frame[frame["what"] == "judge"].copy()
-        judged["tuned"] = judged["tuned"].astype(bool)
+        self.searches = frame[frame["what"] == "tune"].dropna(axis=1, how="all")
+        fits = frame[frame["what"] == "evaluate"].copy()
+        fits["tuned"] = fits["tuned"].astype(bool)
         for name in ("rate", "n_train", "n_positive", "n_test", "overlap"):
-            known = judged.groupby(["set", "repeat"])[name].transform("max")
-            judged[name] = judged[name].fillna(known)
-        judged["failed"] = judged["error"].notna() | judged["ap"].isna()
-        rows = judged["failed"]
-        rate = judged.loc[rows, "rate"]
+            known = fits.groupby(["set", "repeat"])[name].transform("max")
+            fits[name] = fits[name].fillna(known)
+        fits["failed"] = fits["error"].notna() | fits["ap"].isna()
+        rows = fits["failed"]
+        rate = fits.loc[rows, "rate"]
         entropy = entr(rate) + entr(1 - rate)
         nothing = {"ap": rate, "precision": rate, "recall_01": 1e-3, "recall_1": 1e-2}
         nothing |= {"auc": 0.5, "log_loss": entropy, "brier_skill": 0.0}
         for name, value in nothing.items():
-            judged.loc[rows, name] = value
-        self.judged = judged
-        self.sets = list(dict.fromkeys(judged["set"]))
+            fits.loc[rows, name] = value
+        self.fits = fits
+        self.sets = list(dict.fromkeys(fits["set"]))
 
     def means(self, measure: str, *, tuned: bool) -> pd.DataFrame:
-        """Return contestants by sets, mean over repeats."""
-        rows = self.judged[self.judged["tuned"] == tuned]
-        table = rows.pivot_table(measure, "contestant", "set", "mean", sort=False)
+        """Return models by data sets, mean over repeats."""
+        rows = self.fits[self.fits["tuned"] == tuned]
+        table = rows.pivot_table(measure, "model", "set", "mean", sort=False)
         order = [name for name in BY_NAME if name in table.index]
         return table.reindex(index=order, columns=self.sets)
 
     def differences(
-        self, ours: str, rival: str, measure: str = "ap", *, tuned: bool
+        self, model: str, baseline: str, measure: str = "ap", *, tuned: bool
     ) -> pd.DataFrame:
-        """Return ours minus rival with its interval, a row a set.
-
-        The variance of the mean of k repeats is s^2 (1/k + n_test/n_train) where
-        repeats draw the same rows again (Nadeau and Bengio 2003, "Inference for the
-        generalization error", eq. 9), s^2 / k where they share none.
-        """
-        rows = self.judged[self.judged["tuned"] == tuned].set_index("contestant")
+        """Return model minus baseline with its interval, a row a data set."""
+        rows = self.fits[self.fits["tuned"] == tuned].set_index("model")
         index = ["set", "repeat"]
-        mine, theirs = (
-            rows.loc[[name]].set_index(index)[measure] for name in (ours, rival)
+        minuend, subtrahend = (
+            rows.loc[[name]].set_index(index)[measure] for name in (model, baseline)
         )
-        difference = (mine - theirs).dropna()
+        difference = (minuend - subtrahend).dropna()
         overlap = rows.groupby("set")["overlap"].first()
         table = {}
         for name, values in difference.groupby(level="set", sort=False):
-            k = len(values)
-            error = values.std(ddof=1) * np.sqrt(1 / k + overlap[name])
-            half = stats.t.ppf(0.975, k - 1) * error
-            table[name] = {
-                "difference": values.mean(),
-                "low": values.mean() - half,
-                "high": values.mean() + half,
-            }
+            mean, low, high = over_repeats(values, overlap[name])
+            table[name] = {"difference": mean, "low": low, "high": high}
         return pd.DataFrame(table).T
 
 
-def over_sets(differences: pd.Series) -> tuple[float, float, float]:
-    """Return the mean over sets and its interval of 95 % by Student's t."""
-    n = len(differences)
-    error = differences.std(ddof=1) / np.sqrt(n)
-    half = stats.t.ppf(0.975, n - 1) * error
-    mean = differences.mean()
-    return mean, mean - half, mean + half
+def by_set(results: Results) -> pd.DataFrame:
+    """Return every measure of each model on each data set, mean over repeats."""
+    columns = {name: of for name, of in COLUMNS.items() if name in results.fits}
+    names = {"tuned": "settings", "model": "model", "set": "data set"}
+    means = results.fits.groupby(list(names))[list(columns)].mean()
+    order = [
+        (tuned, model, data_set)
+        for tuned, model, data_set in product((False, True), BY_NAME, results.sets)
+        if (tuned, model, data_set) in means.index
+    ]
+    table = means.reindex(order).reset_index()
+    table["tuned"] = np.where(table["tuned"], "tuned", "default")
+    return table.rename(columns=names | columns)
 
 
 def summary(results: Results, *, tuned: bool) -> pd.DataFrame:
-    """Return each contestant over all sets, relative to the best of each set."""
+    """Return each model over all data sets, relative to the best of each data set."""
     table = {}
     for measure, label in MEASURES.items():
         means = results.means(measure, tuned=tuned)
@@ -144,102 +161,98 @@ def summary(results: Results, *, tuned: bool) -> pd.DataFrame:
 
 
 def failures(results: Results) -> pd.DataFrame:
-    """Return what failed, with the number of fits and the message."""
-    rows = results.judged[results.judged["failed"]].copy()
+    """Return the errors, with the number of fits and the data sets."""
+    rows = results.fits[results.fits["failed"]].copy()
     rows["error"] = rows["error"].fillna("probabilities that are not a number")
-    by = ["contestant", "error"]
-    groups = rows.groupby(by, sort=False)["set"]
+    groups = rows.groupby(["model", "error"], sort=False)["set"]
     table = groups.agg([("fits", "size"), ("sets", lambda s: ", ".join(s.unique()))])
-    return table.reset_index()
+    return table.reset_index().rename(columns={"sets": "data sets"})
 
 
 def compared(
     results: Results, pairs: Iterable[tuple[str, str]], measure: str, *, tuned: bool
 ) -> pd.DataFrame:
-    """Return ours against rivals: the mean difference over sets, its interval, and the
-    sets won, tied and lost by their own intervals."""
+    """Compare models with baselines: mean difference over data sets, its interval, and
+    the data sets won, tied and lost by their own intervals."""
     rows = []
-    for ours, rival in pairs:
-        table = results.differences(ours, rival, measure, tuned=tuned)
+    for model, baseline in pairs:
+        table = results.differences(model, baseline, measure, tuned=tuned)
         mean, low, high = over_sets(table["difference"])
         won, lost = int((table["low"] > 0).sum()), int((table["high"] < 0).sum())
         rows.append(
             {
-                "ours": ours,
-                "rival": rival,
+                "model": model,
+                "baseline": baseline,
                 "mean difference": f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]",
                 "won": won,
                 "tied": len(table) - won - lost,
                 "lost": lost,
-                "worst set": table["difference"].idxmin(),
-                "there": table["difference"].min(),
+                "lowest on": table["difference"].idxmin(),
+                "lowest difference": table["difference"].min(),
             }
         )
     return pd.DataFrame(rows)
 
 
 def known_pairs(results: Results) -> list[tuple[str, str]]:
-    """Return the pairs of interest of which both were measured."""
-    known = set(results.judged["contestant"])
+    """Return the pairs to compare at default settings whose models both have fits."""
+    known = set(results.fits["model"])
     return [pair for pair in DEFAULT_PAIRS if set(pair) <= known]
 
 
 def tuned_pairs(results: Results) -> list[tuple[str, str]]:
-    """Return each of ours with each log-loss rival, where both were tuned."""
-    tuned = results.judged.loc[results.judged["tuned"], "contestant"].unique()
-    ours, rivals = (
+    """Return each tuned model of focal_gbm with each tuned model of log-loss."""
+    tuned = results.fits.loc[results.fits["tuned"], "model"].unique()
+    ours, log_loss = (
         [name for name in tuned if BY_NAME[name].group == group]
         for group in (OURS, LOG_LOSS)
     )
-    return list(product(ours, rivals))
+    return list(product(ours, log_loss))
 
 
 def against_tuned(results: Results) -> pd.DataFrame:
-    """Return each default's average precision over that of the best tuned contestant,
-    mean over all sets and over those that no part of a starting point was chosen on."""
+    """Return average precision at default settings over that of the best tuned model,
+    mean over all data sets and over data sets that chose no starting point."""
     best = results.means("ap", tuned=True).max()
     shares = results.means("ap", tuned=False) / best
-    unseen = shares.drop(columns=[*DEVELOPMENT, "handbook"], errors="ignore")
-    columns = {"all sets": shares, "unseen sets": unseen}
+    unseen = shares.drop(columns=[*DEVELOPMENT, HANDBOOK_SET], errors="ignore")
+    columns = {"all data sets": shares, "unseen data sets": unseen}
     return pd.DataFrame({name: table.mean(axis=1) for name, table in columns.items()})
 
 
-def searches(results: Results) -> pd.DataFrame:
-    """Return what tuning cost and gained on its folds, mean over sets and repeats."""
-    columns = {"cpu_s": "seconds a search", "first": "first", "validation": "best"}
-    table = results.tuned.groupby("contestant", sort=False)[list(columns)].mean()
+def tuning_cost(results: Results) -> pd.DataFrame:
+    """Return the time of a search and its validation scores, mean over searches."""
+    columns = {
+        "cpu_s": "seconds a search",
+        "first": "first trial",
+        "validation": "best trial",
+    }
+    table = results.searches.groupby("model", sort=False)[list(columns)].mean()
     return table.rename(columns=columns)
 
 
 def sizes(results: Results) -> pd.DataFrame:
-    """Return rows and positives of each set."""
+    """Return rows and positives of each data set."""
     columns = ["n_train", "n_positive", "n_test", "rate"]
-    table = results.judged.groupby("set", sort=False)[columns].mean()
+    table = results.fits.groupby("set", sort=False)[columns].mean()
     counts = table[columns[:3]].round().astype(int)
     table = counts.assign(rate=100 * table["rate"])
-    names = ["rows to train on", "positives there", "rows to judge by", "% positive"]
-    return table.set_axis(names, axis=1)
-
-
-def markdown(table: pd.DataFrame, digits: int = 3, **options: Any) -> str:
-    """Return a table with numbers that can be read."""
-    frame = table.copy()
-    whole = frame.select_dtypes("integer").columns
-    frame[whole] = frame[whole].astype(str)  # tabulate would make them floats
-    text: str = frame.to_markdown(**{"floatfmt": f".{digits}f", **options})
-    return text
+    names = ["training rows", "of them positive", "test rows", "% positive"]
+    return table.set_axis(names, axis=1).rename_axis("data set")
 
 
 def text(results: Results) -> str:
-    """Return RESULTS.md."""
+    """Return the page."""
     parts = [
         _HEAD.format(
             cost=results.cost,
-            fits=len(results.judged),
+            fits=len(results.fits),
             sets=len(results.sets),
             rows=MOST_ROWS,
-            repeats=results.judged["repeat"].nunique(),
-            searched=results.tuned["repeat"].nunique() if len(results.tuned) else 0,
+            repeats=results.fits["repeat"].nunique(),
+            searched=results.searches["repeat"].nunique()
+            if len(results.searches)
+            else 0,
             trials=TRIALS,
             machines=results.machines,
         ),
@@ -256,20 +269,11 @@ def text(results: Results) -> str:
             )
             for measure in ("ap", "recall_01")
         ),
-        "\n### Average precision\n",
-        markdown(results.means("ap", tuned=False)),
-        "\n### Recall at 0.1 % false positives\n",
-        markdown(results.means("recall_01", tuned=False)),
-        "\n### Card precision (handbook: 100 cards a day; transactions: 20)\n",
-        markdown(results.means("card_precision", tuned=False).dropna(axis=1)),
         "\n### Fits that failed\n",
         markdown(failures(results), index=False),
         _PROBABILITIES,
-        markdown(results.means("in_the_large", tuned=False), 2),
-        "\n### Log-loss\n",
-        markdown(results.means("log_loss", tuned=False), 5),
     ]
-    if len(results.tuned):
+    if len(results.searches):
         parts += [
             _TUNED,
             markdown(
@@ -277,14 +281,10 @@ def text(results: Results) -> str:
                 4,
                 index=False,
             ),
-            "\n![Differences](differences.png)\n",
+            "\n![Differences](results/differences.png)\n",
             markdown(summary(results, tuned=True)),
-            "\n### Average precision\n",
-            markdown(results.means("ap", tuned=True)),
-            "\n### Predicted over observed, tuned for average precision\n",
-            markdown(results.means("in_the_large", tuned=True), 2),
-            "\n### What tuning cost\n",
-            markdown(searches(results)),
+            "\n### Cost of tuning\n",
+            markdown(tuning_cost(results)),
             _AGAINST,
             markdown(against_tuned(results).reindex(BY_NAME).dropna()),
         ]
@@ -292,90 +292,100 @@ def text(results: Results) -> str:
 
 
 _HEAD = """\
-# Results
+# How well do the models find rare classes?
 
-Written by `python benchmarks/report.py` from `benchmarks/results/detection.jsonl`,
-which `python benchmarks/detection.py` makes. {fits} fits and all searches on {sets}
-sets took {cost:.1f} core-hours.
+`python -m benchmarks.detection` trains and evaluates the models, and
+`python -m benchmarks.detection.report` writes this page from
+[results/detection.jsonl](results/detection.jsonl). {fits} fits and all searches on
+{sets} data sets took {cost:.1f} core-hours. [results/by_set.csv](results/by_set.csv)
+has every measure of every model on every data set. [study.md](study.md) explains the
+result by the parameters of the loss.
 
 {machines}
 
-What was capped: {rows:,} rows to train on, but for the weeks of transactions and for
-sets with fewer than 500 positives, which are whole; {repeats} repeats, {searched} of
-them with searches of {trials} trials; one thread a fit; times are of the processor.
-Repeats of `transactions` and `handbook` are other weeks, in the order of time with a
-week of labels missing, known compromised cards removed; they share no row. All other
-sets are halved at random again and again.
+Training rows are capped at {rows:,}. Weeks of transactions and data sets with at most
+500 positive training rows are not capped. There are {repeats} repeats, {searched} of
+them with searches of {trials} trials. A fit runs on one thread; times are processor
+times. Repeats of `transactions` and `handbook` are other weeks in the order of time,
+with a gap of a week for late labels, without cards known to be compromised; these
+repeats share no row. Repeats of all other data sets halve the same rows at random.
 """
 _DEFAULTS = """
-## Everything at its defaults
+## Default settings
 
-Means over sets of each measure divided by the best contestant's of that set. Log-loss
-is the geometric mean of its ratio to the best, fit and predict time that to LightGBM. A
-collapse is a set with average precision below 0.9 of the best. A fit that failed counts
-as a model that ranks at random. The budget is as many alerts as positives are expected.
-MB is the largest memory that fitting, predicting and judging took beyond the data.
+Each measure is divided by that of the best model on the data set; the table has the
+mean over data sets. Log-loss is the geometric mean of its ratio to the best; fit time
+and predict time are geometric means of the ratio to LightGBM. A collapse is a data set
+with an average precision below 0.9 of the best. A fit that failed counts as a model
+that ranks at random. The budget is as many alerts as expected positives. MB is the
+largest memory of fit, prediction and evaluation beyond the data.
 
-smtp has 15 positives in 47,578 rows to train on, and a histogram of 256 bins has 186 of
-these rows in a bin: where they share one with others, no loss can tell them apart. YDF
-takes exact thresholds, the starting points 1024 bins. The starting points were chosen
-on rows of most of these sets; the end of the page has the others apart.
+smtp has 15 positives in 47,578 training rows, and a bin of a histogram of 256 bins
+holds 186 of these rows: no loss can separate positives from other rows of their bin.
+YDF takes exact thresholds, and the starting points take 1024 bins. Rows of most of
+these data sets chose the starting points; the last table of the page separates the
+data sets that did not.
 
-![Shares](shares.png)
+![Shares](results/shares.png)
 """
 _PAIRS = """
-### Ours minus rival, at defaults
+### Model minus baseline, default settings
 
-The interval of the mean is Student's over sets; a set is won or lost where its own
-interval, corrected for the overlap of repeats (Nadeau and Bengio 2003), leaves out 0.
-"Protected" is `boost_from_average=False, min_child_weight=1`, "starting point" is
-`rare_event_params()`: against a rival with the same, what is left is the loss.
+The interval of the mean is Student's over data sets. A model wins or loses a data set
+if the interval of the data set, corrected for the overlap of repeats (Nadeau and Bengio
+2003), leaves out 0. "Protected" is `boost_from_average=False, min_child_weight=1`;
+"starting point" is `rare_event_params()`. Between two models with the same starting
+point, only the loss differs.
 """
 _PROBABILITIES = """
 ## Probabilities
 
-Mean predicted over observed probability on rows to judge by, everything at its
-defaults; 1 is right.
+Mean predicted over observed probability on the test rows at default settings; 1 is
+right.
 
-![Predicted over observed](probabilities.png)
+![Predicted over observed](results/probabilities.png)
 """
 _TUNED = """
-## Everything tuned
+## Tuned
 
-Every contestant is tuned anew in every repeat, on its training rows alone, for average
-precision. Ours minus rival in average precision, intervals as above. Nothing is
-corrected for the number of comparisons, which favours finding losses as well as gains.
+Every model is tuned in every repeat, on the training rows alone, for average precision.
+The table compares average precision, with intervals as above. No correction for the
+number of comparisons is made, which favours finding losses as well as gains.
 """
 _AGAINST = """
-## Defaults against the best tuned
+## Default settings against the best tuned model
 
-Average precision of a contestant that nobody tuned over that of the best tuned one of
-the set, mean over sets. The starting points were chosen on rows of sets that are judged
-by here: "unseen" are transactions, vehicle_claims and donors alone.
+Average precision of a model at default settings over that of the best tuned model on
+the data set, mean over data sets. Rows of most data sets chose the starting points:
+"unseen" are transactions, vehicle_claims and donors, whose rows chose nothing.
 """
 
 
 def main() -> None:
-    """Write the page and its pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    """Write the page, its pictures and its table."""
+    parser = command("detection.report", __doc__)
     parser.add_argument("file", nargs="?", type=Path, default=FILE)
-    parser.add_argument("--to", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--to", type=Path, default=Path(__file__).parent, metavar="DIR")
     arguments = parser.parse_args()
     results = Results(arguments.file)
-    arguments.to.mkdir(exist_ok=True)
-    draw_shares(results.means("ap", tuned=False), arguments.to / "shares.png")
+    folder = arguments.to / "results"
+    folder.mkdir(parents=True, exist_ok=True)
+    draw_shares(results.means("ap", tuned=False), folder / "shares.png")
     draw_probabilities(
-        results.means("in_the_large", tuned=False), arguments.to / "probabilities.png"
+        results.means("in_the_large", tuned=False), folder / "probabilities.png"
     )
-    if len(results.tuned):
+    if len(results.searches):
         tables = {
-            f"{ours} minus {rival}": results.differences(ours, rival, tuned=True)
-            for ours, rival in TUNED_PAIRS
+            f"{model} minus {baseline}": results.differences(
+                model, baseline, tuned=True
+            )
+            for model, baseline in TUNED_PAIRS
         }
-        draw_differences(tables, arguments.to / "differences.png")
-    target = arguments.to / "RESULTS.md"
-    target.write_text(text(results))
-    print(target)
+        draw_differences(tables, folder / "differences.png")
+    write_csv(by_set(results), folder / "by_set.csv")
+    page = arguments.to / "README.md"
+    page.write_text(text(results))
+    print(page)
 
 
 if __name__ == "__main__":

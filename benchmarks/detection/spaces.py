@@ -1,11 +1,11 @@
-"""The search spaces of the contestants, and the points that tuning tries first."""
+"""Define the search spaces of the models and the first trial of every search."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# Where tuning looks: a range (logarithmic if so named; whole numbers if its ends are),
-# or a list of choices. What means the same has the same range in every library.
+# A value is a range (logarithmic with "log", whole numbers if both ends are whole) or a
+# list of choices. Parameters with one meaning have one range in all libraries.
 Parameters = dict[str, Any]
 Space = dict[str, tuple[float, float, str] | list[Any]]
 _RATE, _TREES, _L2 = (0.01, 0.3, "log"), (50, 500, "log"), (1e-3, 100.0, "log")
@@ -49,7 +49,7 @@ CATBOOST: Space = {
     "weight_power": _WEIGHT,
     "boost_from_average": [True, False],
 }
-# Its histograms have 255 bins at most.
+# No max_bin: histograms of scikit-learn have at most 255 bins.
 HIST: Space = {
     "learning_rate": _RATE,
     "max_iter": _TREES,
@@ -60,7 +60,7 @@ HIST: Space = {
     "weight_power": _WEIGHT,
 }
 
-# The libraries' defaults, as points of the spaces, are tried first.
+# First trials are the libraries' default settings, moved into the spaces.
 _FIRST_LEAF_WISE: Parameters = {
     "learning_rate": 0.1,
     "n_estimators": 100,
@@ -117,7 +117,7 @@ FIRST_CATBOOST: Parameters = {
 
 
 def draw(space: Space, trial: Any) -> Parameters:
-    """Return the parameters of an Optuna trial."""
+    """Draw the parameters of an Optuna trial."""
     drawn: Parameters = {}
     for name, values in space.items():
         if isinstance(values, list):

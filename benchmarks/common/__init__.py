@@ -1,0 +1,1 @@
+"""Data sets, resumable jobs, measures and tables of all questions."""

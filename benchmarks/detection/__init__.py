@@ -1,0 +1,1 @@
+"""How well do the models find rare classes, at default settings and tuned?"""

@@ -1,0 +1,1 @@
+"""Which default settings find rare classes best?"""
