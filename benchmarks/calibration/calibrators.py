@@ -1,20 +1,20 @@
-"""How many frauds does a calibrator need before it helps?
+"""Measure calibrators by the number of frauds that they are fitted to.
 
-    python benchmarks/calibration.py [--repeats 20] [--data DIR] [--write]
+    python -m benchmarks.calibration [--repeats 20] [--data DIR] [--write]
 
-simulates rows whose probabilities are known (0.5 % of them positive), trains the
-estimators on some and calibrates them on later windows with 50, 200 and 700 positives.
-What is measured is the excess of the expected log-loss over that of the true
-probabilities, on fresh rows, for every method; the first row uses no window at all,
-the last is what a recipe gets that takes expit of the classic focal score for a
-probability. Then the estimators at their defaults on real data: log-loss of the
-library's own classifier, of ours, and of ours with each calibrator fitted to rows left
-out in turn. The tables go to benchmarks/CALIBRATION.md with --write.
+simulates rows whose probabilities are known (0.5 % of the rows are positive), trains
+the estimators on some rows and calibrates them on later windows with 50, 200 and 700
+positives. The command prints, for every method, the excess of the expected log-loss
+over that of the true probabilities, on fresh rows. The first row of a table has no
+calibrator; the last row takes expit of the classic focal score for a probability. Then
+the command trains the estimators at default settings on the data sets and prints the
+log-loss of the library's own classifier, of ours, and of ours with each calibrator
+fitted to held-out rows. --write puts the tables into benchmarks/calibration/README.md
+and benchmarks/calibration/results/by_set.csv. @TIME@
 """
 
 from __future__ import annotations
 
-import argparse
 import platform
 import warnings
 from collections.abc import Callable
@@ -24,7 +24,6 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import xgboost
-from data import data_folder, splits
 from lightgbm import LGBMClassifier
 from scipy.special import expit
 from sklearn.metrics import log_loss
@@ -32,6 +31,9 @@ from sklearn.model_selection import cross_val_predict
 from xgboost import XGBClassifier
 
 import focal_gbm
+from benchmarks.common.commands import command
+from benchmarks.common.data import data_folder, splits
+from benchmarks.common.tables import write_csv
 from focal_gbm import (
     FocalLGBMClassifier,
     FocalLoss,
@@ -43,6 +45,7 @@ from focal_gbm.calibration import METHODS
 RATE = 0.005
 WINDOWS = (50, 200, 700)
 NONE = "no calibrator"
+OWN = "library's own"
 MISUSE = "expit of the focal score"
 
 
@@ -55,7 +58,7 @@ def make_rows(n_rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def excess(log_odds: np.ndarray, truth: np.ndarray) -> float:
-    """Return the expected log-loss beyond that of the truth."""
+    """Return the expected log-loss above that of the true log-odds."""
     p = expit(truth)
 
     def loss(f: np.ndarray) -> np.ndarray:
@@ -113,8 +116,8 @@ LIBRARIES = {
 
 
 def on_data(library: str, folder: Path | None) -> pd.DataFrame:
-    """Return log-losses on the first split of every set, relative to our defaults."""
-    ours, theirs = LIBRARIES[library]
+    """Return log-losses on the first split of every data set, relative to ours."""
+    ours, library_own = LIBRARIES[library]
     table: dict[str, dict[str, float]] = {}
     for split in splits(folder, 1):
         if split.name in table:
@@ -122,73 +125,101 @@ def on_data(library: str, folder: Path | None) -> pd.DataFrame:
         X, y, weight = split.X_test, split.y_test, split.test_weight
         model = ours.fit(split.X_train, split.y_train)
         scores = model.decision_function(X)
-        peer = theirs.fit(split.X_train, split.y_train).predict_proba(X)[:, 1]
-        left_out = cross_val_predict(
+        own_p = library_own.fit(split.X_train, split.y_train).predict_proba(X)[:, 1]
+        held_out = cross_val_predict(
             model, split.X_train, split.y_train, method="decision_function"
         )
-        losses = {"library": log_loss(y, peer, sample_weight=weight)}
+        losses = {OWN: log_loss(y, own_p, sample_weight=weight)}
         own = log_loss(y, expit(scores), sample_weight=weight)
         for method in METHODS:
-            calibrator = LogOddsCalibrator(method).fit(left_out, split.y_train)
+            calibrator = LogOddsCalibrator(method).fit(held_out, split.y_train)
             p = expit(calibrator.predict(scores))
             losses[method] = log_loss(y, p, sample_weight=weight)
         row = {"positives": int(split.y_train.sum()), NONE: own}
         table[split.name] = row | {k: v / own for k, v in losses.items()}
         print(split.name, flush=True)
-    return pd.DataFrame(table).T
+    return pd.DataFrame(table).T.round(4)
+
+
+def ranges(table: pd.DataFrame) -> pd.DataFrame:
+    """Return median and range of the ratios of ``on_data`` over data sets."""
+    ratios = table.drop(columns=["positives", NONE])
+    return ratios.agg(["min", "median", "max"]).round(4)
+
+
+def simulated_section(name: str, table: pd.DataFrame) -> str:
+    """Return the part of the page about one model on simulated rows."""
+    return f"## {name}\n\n{table.to_markdown()}\n"
+
+
+def data_section(library: str, table: pd.DataFrame) -> str:
+    """Return the part of the page about one library on the data sets."""
+    title = f"## {library}, default settings, on data: ratios of log-loss"
+    return f"{title}\n\n{ranges(table).to_markdown()}\n"
+
+
+def write(parts: list[str], tables: dict[str, pd.DataFrame], folder: Path) -> None:
+    """Write the page and the table by data set."""
+    rows = []
+    for library, table in tables.items():
+        frame = table.rename_axis("data set").reset_index()
+        frame.insert(0, "library", library)
+        rows.append(frame.astype({"positives": int}))
+    write_csv(pd.concat(rows), folder / "results" / "by_set.csv")
+    (folder / "README.md").write_text(_PREFACE + "\n".join(parts))
 
 
 def main() -> None:
-    """Run the benchmark and print its tables."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--data", help="folder of the data sets")
+    """Train, print the tables and write them if asked to."""
+    parser = command("calibration", __doc__, data=True)
+    parser.add_argument("--repeats", type=int, default=20, help="of each window [20]")
     parser.add_argument("--small", action="store_true", help="few rows, no data")
-    parser.add_argument("--write", action="store_true", help="write CALIBRATION.md")
+    parser.add_argument("--write", action="store_true", help="write page and CSV")
     arguments = parser.parse_args()
-    text = [
+    if arguments.small and arguments.write:
+        parser.error("--small leaves out the data, which the page needs: drop --small")
+    parts = [
         f"focal_gbm {focal_gbm.__version__}, LightGBM {lightgbm.__version__}, XGBoost "
         f"{xgboost.__version__}, Python {platform.python_version()}; mean of "
-        f"{arguments.repeats} windows.",
-        "",
+        f"{arguments.repeats} windows.\n"
     ]
+    print(parts[0], flush=True)
     for name, make in MODELS.items():
         table = run(make, arguments.repeats, 20 if arguments.small else 1000) * 1e5
         table.columns = [f"{window} positives" for window in table.columns]
-        text += [f"## {name}", "", table.round(2).to_markdown(), ""]
-        print("\n".join(text[-4:]), flush=True)
+        parts.append(simulated_section(name, table.round(2)))
+        print(parts[-1], flush=True)
     warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
+    tables = {}
     for library in () if arguments.small else LIBRARIES:
-        table = on_data(library, data_folder(arguments.data))
-        text += [
-            f"## {library}, defaults, on data: log-loss, and ratios to it",
-            "",
-            table.round(4).to_markdown(),
-            "",
-        ]
-        print("\n".join(text[-4:]), flush=True)
+        tables[library] = on_data(library, data_folder(arguments.data))
+        parts.append(data_section(library, tables[library]))
+        print(tables[library].to_markdown(), parts[-1], sep="\n\n", flush=True)
     if arguments.write:
-        target = Path(__file__).with_name("CALIBRATION.md")
-        target.write_text(_PREFACE + "\n".join(text))
+        write(parts, tables, Path(__file__).parent)
 
 
 _PREFACE = """\
-# How many frauds a calibrator needs
+# How many frauds does a calibrator need?
 
-Written by `python benchmarks/calibration.py --write`. First, simulated rows of which
-0.5 % are positive: excess of the expected log-loss over that of the true probabilities,
-in units of 1e-5, after calibration on a later window. Then real data and rare simulated
-classes: log-loss on the test half, "no calibrator" in figures and the others as ratios
-to it; calibrators are fitted to rows left out in five folds, as ``calibration=`` does.
+`python -m benchmarks.calibration --write` writes this page.
+[later_weeks.md](later_weeks.md) is about fraud rates on later weeks.
 
-What we read in it. An honest score gains next to nothing from a calibrator and can lose
-with 50 positives: there Platt and the closed form are equal, as Johnston et al. (2025,
-Electronics 14(9):1838) report. An over-fitted one, XGBoost at its learning rate of 0.3
-for one, gains almost a third of the excess from a slope that only labels can tell.
-"auto" has cost at most 1 % of the excess anywhere and takes most of the gain from 200
-positives on. Isotonic steps need the most positives.
+The first three tables are about simulated rows of which 0.5 % are positive: the excess
+of the expected log-loss over that of the true probabilities, in units of 1e-5, after
+calibration on a later window. The other tables are about real data and rare simulated
+classes: the log-loss on the test rows relative to "no calibrator", the lowest, the
+median and the highest ratio over data sets. There, calibrators are fitted to held-out
+rows in five folds, as ``calibration=`` does.
+[results/by_set.csv](results/by_set.csv) has the ratios by data set.
+
+- An honest score gains next to nothing from a calibrator and can lose with 50
+  positives. With 50 positives Platt and the closed form are equal, as Johnston et al.
+  (2025, Electronics 14(9):1838) report.
+- An over-fitted score gains almost a third of the excess from a slope, which only
+  labels can give. XGBoost over-fits at its learning rate of 0.3.
+- "auto" has cost at most 1 % of the excess on simulated rows and takes most of the gain
+  from 200 positives on.
+- Isotonic steps need the most positives.
 
 """
-
-if __name__ == "__main__":
-    main()

@@ -1,18 +1,18 @@
-"""How far do predicted fraud rates hold on later weeks?
+"""Compare predicted with observed fraud rates on later weeks.
 
-    python benchmarks/later_weeks.py [--repeats 6] [--customers 4000] [--write]
+    python -m benchmarks.calibration.later_weeks [--repeats 6] [--customers 4000]
+        [--write]
 
-simulates card transactions with several seeds, trains both estimators at their default
+simulates card transactions with several seeds, trains both estimators at default
 settings on 39 days, waits a week for the labels, and compares predicted with observed
-frauds on each of the two weeks that follow; then again on the last week, after
-``calibrate`` on the week before it. An honest model that does not over-fit would be at
-1, up to the noise of the frauds of a week. The table goes to benchmarks/LATER_WEEKS.md
-with --write.
+frauds on each of the next two weeks; then again on the second week, after ``calibrate``
+on the first. An honest model that does not over-fit has a ratio of 1, but for the noise
+of the frauds of a week. --write puts the table into
+benchmarks/calibration/later_weeks.md. @TIME@
 """
 
 from __future__ import annotations
 
-import argparse
 import platform
 import warnings
 from pathlib import Path
@@ -22,11 +22,12 @@ import pandas as pd
 import xgboost
 
 import focal_gbm
+from benchmarks.common.commands import command
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 from focal_gbm.datasets import TRANSACTION_FEATURES, make_transactions
 from focal_gbm.metrics import calibration_in_the_large
 
-# Days: the windows of 30 days are full from the first on, labels arrive in a week.
+# In days. Features look back 30 days; labels arrive after a week.
 TRAIN, WAIT, WEEK = (30, 69), 7, 7
 MODELS = {
     "FocalLGBMClassifier": lambda: FocalLGBMClassifier(verbose=-1),
@@ -59,11 +60,11 @@ def ratios(seed: int, n_customers: int) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--repeats", type=int, default=6)
-    parser.add_argument("--customers", type=int, default=4000)
-    parser.add_argument("--write", action="store_true", help="write LATER_WEEKS.md")
+    """Simulate, print the table and write it if asked to."""
+    parser = command("calibration.later_weeks", __doc__)
+    parser.add_argument("--repeats", type=int, default=6, help="simulations [6]")
+    parser.add_argument("--customers", type=int, default=4000, help="[4000]")
+    parser.add_argument("--write", action="store_true", help="write the page")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", "method='auto' saw")
     rows: list[dict[str, object]] = []
@@ -82,18 +83,19 @@ def main() -> None:
     )
     print(text)
     if arguments.write:
-        Path(__file__).with_name("LATER_WEEKS.md").write_text(_PREFACE + text)
+        Path(__file__).with_suffix(".md").write_text(_PREFACE + text)
 
 
 _PREFACE = """\
-# Predicted over observed frauds on later weeks
+# How long do predicted fraud rates hold?
 
-Written by `python benchmarks/later_weeks.py --write`: simulated card transactions, 39
-days to train on, a week until labels are known, two weeks to compare; then the second
-of them again, after `calibrate` on the first. The mean probability of the training rows
-is their rate by construction. On later rows it is lower: trees that fit the noise of
-the frauds they have seen recognise those, and later ones less. `calibrate` puts the
-level right, up to what a week's frauds can tell.
+`python -m benchmarks.calibration.later_weeks --write` writes this page. It simulates
+card transactions: 39 days of training rows, a week until labels are known, two weeks of
+test rows; then the second week again, after `calibrate` on the first. The table has
+predicted over observed frauds. The mean probability of the training rows is their rate
+by construction. On later rows the mean probability is lower than the rate: trees that
+fit the noise of known frauds recognise known frauds, and later frauds less. `calibrate`
+corrects the level, up to the noise of a week's frauds.
 
 """
 

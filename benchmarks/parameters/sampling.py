@@ -1,19 +1,19 @@
-"""Faster than the built-in loss: rows sampled by gradient, and coarse gradients.
+"""Measure sampled rows, sampled columns and quantised gradients with both losses.
 
-    python benchmarks/sampling.py [--data DIR] [--jobs N]
+    python -m benchmarks.parameters.sampling [--data DIR] [--jobs N]
 
 trains both libraries with log-loss and with focal loss, each with the same switches:
 LightGBM's gradient-based one-side sampling (goss), its quantised gradients, both
-libraries' random subsamples, and half the columns. The sets are those of the main
-benchmark, three repeats each, a large one and a wide one for the times. It goes on
-where it was stopped (benchmarks/results/sampling.jsonl), and writes
-benchmarks/SAMPLING.md.
+libraries' random subsamples, and half the columns. The data sets are those of
+``python -m benchmarks.detection``, three repeats each, and a large and a wide one for
+the times. The command appends to benchmarks/parameters/results/sampling.jsonl, skips
+jobs that have a line there, and writes benchmarks/parameters/sampling.md. The 66 jobs
+took 27 core-minutes on an AMD EPYC; without a missing job the command takes some
+seconds.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
 from collections.abc import Iterator
 from functools import lru_cache, partial
@@ -21,21 +21,22 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import data
 import numpy as np
 import pandas as pd
-import runner
-from data import Split
-from detection import MOST_ROWS, PACKAGES, measures, sets, warm_up
 from lightgbm import LGBMClassifier
-from report import markdown, over_sets
 from sklearn.datasets import make_classification
 from xgboost import XGBClassifier
 
+from benchmarks.common import data, runner
+from benchmarks.common.commands import command
+from benchmarks.common.data import MOST_ROWS, Split
+from benchmarks.common.intervals import over_sets
+from benchmarks.common.measures import measures, warm_up
+from benchmarks.common.tables import markdown
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 from focal_gbm.datasets import TRANSACTION_FEATURES, make_transactions
 
-FILE = runner.RESULTS / "sampling.jsonl"
+FILE = Path(__file__).with_name("results") / "sampling.jsonl"
 REPEATS = 3
 LARGE, WIDE = "large", "wide"
 NONE = "all rows"
@@ -83,7 +84,7 @@ SWITCHES: dict[str, dict[str, dict[str, Any]]] = {
 
 @lru_cache(maxsize=1)
 def large(repeat: int) -> Split:
-    """Return a million simulated payments, two thirds of them to train on."""
+    """Simulate a million payments, two thirds of them training rows."""
     frame = make_transactions(4500, 9000, 145, random_state=repeat)
     X, y = frame[list(TRANSACTION_FEATURES)], frame["is_fraud"].to_numpy(int)
     n = len(X) * 2 // 3
@@ -92,7 +93,7 @@ def large(repeat: int) -> Split:
 
 @lru_cache(maxsize=1)
 def wide(repeat: int) -> Split:
-    """Return clusters in 200 columns, 100,000 rows to train on."""
+    """Draw clusters in 200 columns, with 100,000 training rows."""
     X, y = make_classification(
         150_000,
         n_features=200,
@@ -108,8 +109,8 @@ def wide(repeat: int) -> Split:
 
 
 def measure(library: str, repeat: int, split: Split) -> runner.Record:
-    """Return the measures of every loss with every switch, and processor seconds; or
-    the reason why the library does not train."""
+    """Return measures and processor seconds of every loss with every switch, or the
+    error of the library."""
     results = []
     for switch, loss in product(SWITCHES[library], LOSSES[library]):
         kind, parameters = LOSSES[library][loss]
@@ -130,9 +131,9 @@ def measure(library: str, repeat: int, split: Split) -> runner.Record:
 
 
 def jobs(folder: Path | None) -> Iterator[runner.Job]:
-    """Yield a job for each set, repeat and library."""
+    """Yield a job for each data set, repeat and library."""
     loads: dict[str, data.Load] = {
-        name: partial(_capped, load) for name, load in sets(folder).items()
+        name: partial(_capped, load) for name, load in data.data_sets(folder).items()
     }
     for name, load in {LARGE: large, WIDE: wide, **loads}.items():
         for repeat in range(REPEATS):
@@ -147,7 +148,7 @@ def _capped(load: data.Load, repeat: int) -> Split:
 
 
 def read(library: str) -> pd.DataFrame:
-    """Return one row a set, repeat, switch and loss."""
+    """Return one row for each data set, repeat, switch and loss."""
     rows = [
         {**record["key"], **result}
         for record in runner.read(FILE)
@@ -158,8 +159,8 @@ def read(library: str) -> pd.DataFrame:
 
 
 def table(library: str) -> pd.DataFrame:
-    """Return what each switch does to each loss: the share of the seconds on the large
-    set, and differences to the same loss on all rows, over sets."""
+    """Return the effect of each switch on each loss: the ratio of the seconds to
+    log-loss, and differences to the same loss on all rows, over data sets."""
     rows = read(library)
     if "error" in rows:
         rows = rows[rows["error"].isna()]
@@ -169,31 +170,34 @@ def table(library: str) -> pd.DataFrame:
     for loss, switch in product(LOSSES[library], SWITCHES[library]):
         if (loss, switch) not in means.index.droplevel("set"):
             continue
-        mine, base = means.loc[(loss, switch)], means.loc[(loss, NONE)]
+        switched, base = means.loc[(loss, switch)], means.loc[(loss, NONE)]
         plain = means.loc[("log-loss", NONE)]
-        mean, low, high = over_sets(mine["ap"] - base["ap"])
+        mean, low, high = over_sets(switched["ap"] - base["ap"])
         lines.append(
             {
                 "loss": loss,
                 "switch": switch,
                 **{
-                    f"seconds, {name}": mine["seconds"][name] / plain["seconds"][name]
+                    f"seconds, {name}": switched["seconds"][name]
+                    / plain["seconds"][name]
                     for name in (LARGE, WIDE)
                 },
-                "AP": mine["ap"].mean(),
+                "AP": switched["ap"].mean(),
                 "difference": mean,
                 "low": low,
                 "high": high,
-                "worst": (mine["ap"] - base["ap"]).min(),
-                "recall": (mine["recall_01"] - base["recall_01"]).mean(),
-                "log-loss": np.exp(np.log(mine["log_loss"] / base["log_loss"]).mean()),
+                "worst": (switched["ap"] - base["ap"]).min(),
+                "recall": (switched["recall_01"] - base["recall_01"]).mean(),
+                "log-loss": np.exp(
+                    np.log(switched["log_loss"] / base["log_loss"]).mean()
+                ),
             }
         )
     return pd.DataFrame(lines)
 
 
 def refused(library: str) -> str:
-    """Return what the library did not train with, and its reason, as a list."""
+    """Return the switches that the library refuses, with its errors, as a list."""
     rows = read(library)
     if "error" not in rows:
         return ""
@@ -203,42 +207,44 @@ def refused(library: str) -> str:
 
 
 def text() -> str:
-    """Return SAMPLING.md."""
+    """Return the page."""
     parts = [_HEAD.format(machines=runner.described(FILE))]
     for library in LOSSES:
         parts.append(f"\n## {library}\n")
         parts.append(markdown(table(library), index=False))
         if reasons := refused(library):
-            parts.append(f"\nNot trained:\n\n{reasons}\n")
+            parts.append(f"\nSwitches that the library refuses:\n\n{reasons}\n")
     return "\n".join(parts) + "\n"
 
 
 _HEAD = """\
-# Faster than the built-in loss
+# Which switches train faster, and what precision do they cost?
 
-Written by `python benchmarks/sampling.py`: both losses with the same switches, on the
-sets of [RESULTS.md](RESULTS.md), a large one (simulated payments, 870,000 rows of 18
-columns) and a wide one (clusters, 100,000 rows of 200 columns), three repeats each, one
-thread, 100 trees. Seconds are those of a fit, relative to log-loss on all rows. The
-difference in average precision is to the same loss on all rows: its mean over sets with
-the interval of 95 %, and the worst set; likewise the mean difference in recall at 0.1 %
-false positives, and the geometric mean of log-loss, above 1 being worse. In LightGBM
-log-loss is protected: `boost_from_average=False, min_child_weight=1`.
+`python -m benchmarks.parameters.sampling` writes this page. Both losses train with the
+same switches on the data sets of [../detection/README.md](../detection/README.md), on a
+large data set (simulated payments, 870,000 rows of 18 columns) and on a wide one
+(clusters, 100,000 rows of 200 columns), three repeats each, one thread, 100 trees.
+Seconds are those of a fit relative to log-loss on all rows. AP is the mean average
+precision over data sets. The columns after AP compare with the same loss on all rows:
+the mean difference in average precision, its interval of 95 % over data sets, the worst
+difference, the mean difference in recall at 0.1 % false positives, and the geometric
+mean of the ratio of log-loss, where above 1 is worse. In LightGBM log-loss is
+protected: `boost_from_average=False, min_child_weight=1`.
 
 {machines}
 """
 
 
 def main() -> None:
-    """Run what is not in the file yet and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", help="folder of the data sets")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time")
-    arguments = parser.parse_args()
+    """Run the jobs that have no line in the file, and write the page."""
+    arguments = command(
+        "parameters.sampling", __doc__, data=True, jobs=True
+    ).parse_args()
     warm_up()
     work = list(jobs(data.data_folder(arguments.data)))
-    runner.run(work, FILE, n_jobs=arguments.jobs, limit=3600, packages=PACKAGES)
-    page = Path(__file__).with_name("SAMPLING.md")
+    options = {"n_jobs": arguments.jobs, "packages": runner.PACKAGES}
+    runner.run(work, FILE, limit=3600, **options)
+    page = Path(__file__).with_suffix(".md")
     page.write_text(text())
     print(page)
 
