@@ -1,5 +1,5 @@
-"""The kernel against memory, and what is around training: other packages, start-up,
-predict, memory, and the time to a given average precision."""
+"""Time the kernel, other packages, start-up, prediction and fits of growing size, and
+measure memory."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ import xgboost as xgb
 from lightgbm import LGBMClassifier
 from numba import njit
 from sklearn.metrics import average_precision_score
-from speed_training import BUILT_IN, estimators, numpy_recipe
-from timing import compared, in_turn, make_data, seconds
 from xgboost import XGBClassifier
 
+from benchmarks.speed.timing import compared, in_turn, make_data, seconds
+from benchmarks.speed.training import BUILT_IN, estimators, numpy_recipe
 from focal_gbm import FocalLGBMClassifier, FocalObjective, FocalXGBClassifier
 from focal_gbm.datasets import TRANSACTION_FEATURES, make_transactions
 
@@ -46,8 +46,8 @@ def _stream(raw, y, gradient, hessian):
 
 
 def kernel(threads: int, device: str, repeats: int) -> Iterator[Record]:
-    """Yield nanoseconds a row of the public callable, and of a loop that only moves the
-    same bytes: scores and labels in, gradient and Hessian out."""
+    """Yield nanoseconds a row of the objective, and of a loop that only moves the same
+    bytes: scores and labels in, gradient and Hessian out."""
     rng = np.random.default_rng(0)
     for n_rows in (50_000, 1_000_000, 10_000_000):
         y = (rng.random(n_rows) < 0.05).astype(np.float32)
@@ -76,8 +76,8 @@ def kernel(threads: int, device: str, repeats: int) -> Iterator[Record]:
 
 
 def packages(n_rows: int, threads: int, rounds: int) -> Iterator[Record]:
-    """Yield seconds a tree of whole packages, from fits with few and with more trees:
-    their losses cannot be called alone."""
+    """Yield seconds a tree of whole packages, from fits with few and with more trees,
+    as no package lets its loss be called alone."""
     X, y = make_data(n_rows)
     few, more = 3, 13
     makers = {
@@ -164,11 +164,11 @@ print("took", times[0] - times[1])
 
 
 def start_up(repeats: int) -> Iterator[Record]:
-    """Yield seconds of imports above those of the parent library, and what the first
-    fit of a process costs above the next: with nothing compiled yet, and later."""
+    """Yield seconds of imports above those of the parent library, and seconds of the
+    first fit of a process above the second: with no kernel compiled, and later."""
     bare = _import_time("pass", repeats)
     own = _import_time("import focal_gbm", repeats) - bare
-    yield {"what": "import", "contestant": "focal_gbm", "seconds": own}
+    yield {"what": "import", "method": "focal_gbm", "seconds": own}
     pairs = {
         "FocalLGBMClassifier": ("lightgbm", "LGBMClassifier"),
         "FocalXGBClassifier": ("xgboost", "XGBClassifier"),
@@ -176,18 +176,18 @@ def start_up(repeats: int) -> Iterator[Record]:
     for name, (library, parent) in pairs.items():
         base = _import_time(f"from {library} import {parent}", repeats)
         ours = _import_time(f"from focal_gbm import {name}", repeats)
-        yield {"what": "import", "contestant": name, "seconds": ours - base}
+        yield {"what": "import", "method": name, "seconds": ours - base}
         with tempfile.TemporaryDirectory() as folder:
             cache = {"NUMBA_CACHE_DIR": folder}
             code = _FIRST_FIT.format(package="focal_gbm", estimator=name)
-            took = [_said(code, cache) for _ in range(1 + repeats)]
-        yield {"what": "first fit ever", "contestant": name, "seconds": took[0]}
+            took = [_printed_seconds(code, cache) for _ in range(1 + repeats)]
+        yield {"what": "first fit ever", "method": name, "seconds": took[0]}
         later = float(np.median(took[1:]))
-        yield {"what": "first fit, later", "contestant": name, "seconds": later}
+        yield {"what": "first fit, later", "method": name, "seconds": later}
         code = _FIRST_FIT.format(package=library, estimator=parent)
-        took = [_said(code, {}) for _ in range(repeats)]
+        took = [_printed_seconds(code, {}) for _ in range(repeats)]
         base = float(np.median(took))
-        yield {"what": "first fit, later", "contestant": parent, "seconds": base}
+        yield {"what": "first fit, later", "method": parent, "seconds": base}
 
 
 def _import_time(code: str, repeats: int) -> float:
@@ -202,7 +202,7 @@ def _import_time(code: str, repeats: int) -> float:
     )
 
 
-def _said(code: str, variables: dict[str, str]) -> float:
+def _printed_seconds(code: str, variables: dict[str, str]) -> float:
     run = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, **variables},
@@ -237,8 +237,8 @@ def predict(threads: int, rounds: int, sizes: tuple[int, ...]) -> Iterator[Recor
 
 
 def memory(n_rows: int, threads: int) -> Iterator[Record]:
-    """Yield the peak of a fit above what the data take, in bytes a row; each in a
-    process of its own."""
+    """Yield the peak memory of a fit above that of the data, in bytes a row; each fit
+    runs in a process of its own."""
     models = [
         model.set_params(n_estimators=5)
         for parent, _, ours in estimators(threads).values()
@@ -253,7 +253,7 @@ def memory(n_rows: int, threads: int) -> Iterator[Record]:
                 "what": "memory",
                 "rows": n_rows,
                 "weighted": weighted,
-                "contestant": type(model).__name__,
+                "method": type(model).__name__,
                 "value": peak / n_rows,
             }
 
@@ -286,8 +286,8 @@ def _resident() -> int:
 
 
 def reach(threads: int, n_trees: tuple[int, ...]) -> Iterator[Record]:
-    """Yield fit seconds and average precision on later transactions, by the number of
-    trees; simulated data."""
+    """Yield fit seconds and average precision on later simulated transactions, by the
+    number of trees."""
     data = make_transactions()
     X, y = data[list(TRANSACTION_FEATURES)].to_numpy(np.float32), data["is_fraud"]
     n = len(data) * 2 // 3
@@ -313,7 +313,7 @@ def reach(threads: int, n_trees: tuple[int, ...]) -> Iterator[Record]:
             score = score[:, 1] if score.ndim == 2 else score
             yield {
                 "what": "average precision",
-                "contestant": name,
+                "method": name,
                 "trees": trees,
                 "seconds": took,
                 "value": average_precision_score(y[n:], score),

@@ -1,25 +1,29 @@
-"""Does the objective cost what the built-in one costs?
+"""Measure time and memory of focal loss against the built-in loss, part by part.
 
-    python benchmarks/speed.py [part ...] [--rows 100000 1000000 10000000]
-        [--threads 1 2] [--rounds 7] [--device cuda] [--to benchmarks/results]
+    python -m benchmarks.speed [part ...] [--rows 100000 1000000 10000000]
+        [--threads 1 2] [--rounds 7] [--device cuda] [--to benchmarks/speed/results]
+    python -m benchmarks.speed.report
 
-times contestants in turn on the same data, round by round, and appends medians and
-ratios to speed.jsonl, of which ``speed_report.py`` makes SPEED.md. The parts:
+The first command times methods in turn on the same data, round by round, prints medians
+and ratios, and appends them to speed.jsonl in the folder --to. The second command makes
+the page. The parts:
 
 - lightgbm, xgboost: an iteration with the built-in loss, with ours and, up to a million
   rows, with the focal recipes of others. "gamma 0" grows the same trees as the built-in
-  loss. "played back" computes nothing and returns recorded derivatives: the least that
-  the library lets a custom objective cost. Then whole fits of the estimators;
+  loss. "played back" computes nothing and returns recorded derivatives: no custom
+  objective can cost less in the library. Then whole fits of the estimators;
 - packages: a tree of CatBoost and YDF, log-loss and focal;
 - kernel: nanoseconds a row, against a loop that only moves the same bytes;
-- start_up, predict, memory: what is around training;
+- start_up, predict, memory: imports and first fits, predict_proba, peak memory;
 - reach: average precision against the seconds of a fit.
 
-What the environment tells malloc (``MALLOC_...``) is recorded and reported apart: at
-ten million rows XGBoost's custom objectives spend a tenth of the time on fresh memory.
+The timed calls of all parts take half an hour on two cores of an AMD EPYC; name parts
+and --rows to measure less. The variables of the environment for malloc
+(``MALLOC_...``) are recorded, and the report separates their results: at ten million
+rows custom objectives of XGBoost spend a tenth of the time on fresh memory.
 
-With ``--device cuda`` XGBoost trains on the GPU, with the derivatives computed there
-and, for comparison, on the CPU; the peak of the device's memory is measured too.
+With ``--device cuda`` XGBoost trains on the GPU, with the derivatives computed on the
+GPU and, for comparison, on the CPU; the peak of the device's memory is measured too.
 """
 
 from __future__ import annotations
@@ -31,13 +35,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-import runner
-import speed_around
-import speed_training
+from benchmarks.common import runner
+from benchmarks.common.commands import command
+from benchmarks.speed import around, training
 
 Record = dict[str, Any]
 PARTS = (
-    *speed_training.LIBRARIES,
+    *training.LIBRARIES,
     "packages",
     "kernel",
     "start_up",
@@ -54,22 +58,22 @@ def measured(arguments: argparse.Namespace) -> Iterator[Record]:
     threads, rounds, device = arguments.threads, arguments.rounds, arguments.device
     most, rows = max(threads), arguments.rows
     largest = max(n for n in rows if n <= PEERS_UP_TO or n == min(rows))
-    around: dict[str, Callable[[], Iterator[Record]]] = {
-        "packages": lambda: speed_around.packages(largest, most, min(rounds, 5)),
-        "kernel": lambda: speed_around.kernel(most, device, 5 * rounds),
-        "start_up": lambda: speed_around.start_up(min(rounds, 7)),
-        "predict": lambda: speed_around.predict(most, rounds, (1, 1_000, largest)),
-        "memory": lambda: speed_around.memory(4 * largest, most),
-        "reach": lambda: speed_around.reach(most, (5, 10, 20, 50, 100, 200)),
+    others: dict[str, Callable[[], Iterator[Record]]] = {
+        "packages": lambda: around.packages(largest, most, min(rounds, 5)),
+        "kernel": lambda: around.kernel(most, device, 5 * rounds),
+        "start_up": lambda: around.start_up(min(rounds, 7)),
+        "predict": lambda: around.predict(most, rounds, (1, 1_000, largest)),
+        "memory": lambda: around.memory(4 * largest, most),
+        "reach": lambda: around.reach(most, (5, 10, 20, 50, 100, 200)),
     }
     for part in arguments.parts or _parts_for(device):
-        if part in around:
-            yield from around[part]()
+        if part in others:
+            yield from others[part]()
             continue
         for n_rows in rows:
             is_large = n_rows > PEERS_UP_TO
             for n_threads in [most] if is_large else threads:
-                yield from speed_training.measure(
+                yield from training.measure(
                     part,
                     n_rows,
                     n_threads,
@@ -106,22 +110,23 @@ def described(record: Record) -> str:
 
 
 def main() -> None:
-    """Run the benchmark."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Measure, print and append to the file."""
+    parser = command("speed", __doc__)
     parser.add_argument("parts", nargs="*", help=", ".join(PARTS))
-    parser.add_argument("--rows", type=int, nargs="+")
-    parser.add_argument("--threads", type=int, nargs="+")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rows", type=int, nargs="+", metavar="N")
+    parser.add_argument("--threads", type=int, nargs="+", metavar="N")
+    parser.add_argument("--rounds", type=int, default=7, help="[7]")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:<n>")
-    parser.add_argument("--to", type=Path, help="folder of speed.jsonl")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="folder of speed.jsonl")
     arguments = parser.parse_args()
     on_gpu = arguments.device != "cpu"
     if unknown := set(arguments.parts) - set(PARTS):
-        parser.error(f"unknown {unknown}; choose from {PARTS}")
+        parser.error(f"unknown {sorted(unknown)}; choose from {sorted(PARTS)}")
     if on_gpu and "lightgbm" in arguments.parts:
-        parser.error("--device is for xgboost: LightGBM's wheel has no CUDA")
+        parser.error(
+            f"--device {arguments.device} with lightgbm: LightGBM's wheel has no CUDA; "
+            "leave out lightgbm or --device"
+        )
     arguments.rows = arguments.rows or ([] if on_gpu else [10**5]) + [10**6, 10**7]
     cores = os.cpu_count() or 1
     arguments.threads = arguments.threads or ([cores] if on_gpu else sorted({1, cores}))
@@ -137,7 +142,7 @@ def main() -> None:
 
 
 def _allocator() -> str:
-    """Return what the environment tells the C library's malloc."""
+    """Return the variables of the environment for the malloc of the C library."""
     names = sorted(n for n in os.environ if n.startswith(("MALLOC_", "GLIBC_TUNABLES")))
     return " ".join(f"{name}={os.environ[name]}" for name in names)
 
@@ -156,7 +161,3 @@ def _device_name(device: str) -> str:
 
     name = cuda.get_current_device().name
     return name.decode() if isinstance(name, bytes) else str(name)
-
-
-if __name__ == "__main__":
-    main()

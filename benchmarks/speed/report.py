@@ -1,23 +1,26 @@
-"""The page and the picture of the speed benchmark.
+"""Write the page, its picture and its tables from speed.jsonl.
 
-python benchmarks/speed_report.py [speed.jsonl] [--to benchmarks]
+    python -m benchmarks.speed.report [FILE] [--to DIR]
+
+takes some seconds. It writes DIR/README.md, and a picture and CSV to DIR/results.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import report
-import runner
 from matplotlib.figure import Figure
-from speed_training import BUILT_IN
 
-FILE = runner.RESULTS / "speed.jsonl"
+from benchmarks.common import runner
+from benchmarks.common.commands import command
+from benchmarks.common.tables import markdown, write_csv
+from benchmarks.speed.training import BUILT_IN
+
+FILE = Path(__file__).with_name("results") / "speed.jsonl"
 _NAMES = ("seconds", "ratio", "low", "high", "leaves", "share", "value", "ns")
 COLOURS = {"LightGBM": "tab:green", "XGBoost": "tab:blue"}
 OURS = ("gamma 0", "gamma 2", "gamma 2, link='logit'")
@@ -34,23 +37,18 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def of(records: pd.DataFrame, what: str) -> pd.DataFrame:
-    """Return the records of one kind, without the columns that it does not have."""
+    """Return the records of one kind on the CPU, without empty columns."""
     is_plain = (records["device"] == "cpu") & (records["allocator"] == "")
     rows = records[is_plain & (records["what"] == what)]
     return rows.dropna(axis=1, how="all").drop(columns=["what", "device", "allocator"])
 
 
 def allocators(records: pd.DataFrame) -> pd.DataFrame:
-    """Return ratios of iterations where the environment told malloc what to do."""
+    """Return ratios of iterations with variables of the environment for malloc."""
     rows = records[(records["allocator"] != "") & (records["what"] == "iteration")]
     rows = rows.assign(rows=rows["rows"].map(_size))
     index = ["allocator", "library", "rows"]
-    return rows.pivot_table("ratio", index, "contestant", sort=False).reset_index()
-
-
-def markdown(table: pd.DataFrame, digits: int = 3, **options: Any) -> str:
-    """Return a table with blanks where nothing was measured."""
-    return report.markdown(table, digits, **options).replace("nan |", "    |")
+    return rows.pivot_table("ratio", index, "method", sort=False).reset_index()
 
 
 def _size(n_rows: float) -> str:
@@ -68,28 +66,29 @@ def ratios(records: pd.DataFrame, what: str, library: str) -> pd.DataFrame:
     rows = rows[rows["library"] == library]
     rows = rows.assign(setting=[_setting(row) for row in rows.itertuples()])
     rows = rows.sort_values(["rows", "threads"], kind="stable")
-    order = rows["contestant"].unique()
-    wide = rows.pivot_table("ratio", "contestant", "setting", sort=False)
+    order = rows["method"].unique()
+    wide = rows.pivot_table("ratio", "method", "setting", sort=False)
     return wide.reindex(order)
 
 
-def detail(records: pd.DataFrame, library: str, n_rows: int) -> pd.DataFrame:
-    """Return times, ranges, leaves and the share of the objective, on all threads."""
-    rows = of(records, "iteration")
-    rows = rows[(rows["library"] == library) & (rows["rows"] == n_rows)]
-    rows = rows[rows["threads"] == rows["threads"].max()].set_index("contestant")
-    ours = rows.loc["gamma 2", "seconds"]
+def details(records: pd.DataFrame) -> pd.DataFrame:
+    """Return times, ranges, leaves and the share of the objective of all iterations."""
+    rows = of(records, "iteration").sort_values(["library", "rows", "threads"])
+    index = ["library", "rows", "threads"]
+    ours = rows[rows["method"] == "gamma 2"].set_index(index)["seconds"]
+    own = ours.reindex(pd.MultiIndex.from_frame(rows[index])).to_numpy()
     return pd.DataFrame(
         {
+            **{name: rows[name] for name in (*index, "method")},
             "ms a tree": rows["seconds"] * 1e3,
             "ratio": rows["ratio"],
             "lowest": rows["low"],
             "highest": rows["high"],
-            "times ours (gamma 2)": rows["seconds"] / ours,
+            "times ours (gamma 2)": rows["seconds"] / own,
             "leaves": rows["leaves"].round(1),
             "objective's share": rows["share"],
         }
-    )
+    ).astype({"rows": int, "threads": int})
 
 
 def gaps(records: pd.DataFrame) -> pd.DataFrame:
@@ -104,14 +103,14 @@ def packages(records: pd.DataFrame) -> pd.DataFrame:
     """Return milliseconds a tree of whole packages."""
     rows = of(records, "package").assign(rows=lambda f: f["rows"].map(_size))
     rows["ms a tree"] = rows["seconds"] * 1e3
-    return rows[["contestant", "rows", "ms a tree", "ratio", "low", "high"]]
+    return rows[["method", "rows", "ms a tree", "ratio", "low", "high"]]
 
 
 def kernel(records: pd.DataFrame) -> pd.DataFrame:
     """Return nanoseconds a row by rows and dtype of the scores."""
     rows = of(records, "kernel")
     columns = ["rows", "dtype"]
-    wide = rows.pivot_table("ns", "contestant", columns, sort=False)
+    wide = rows.pivot_table("ns", "method", columns, sort=False)
     wide.columns = [f"{_size(n)}, {dtype}" for n, dtype in wide.columns]
     return wide
 
@@ -121,7 +120,7 @@ def start_up(records: pd.DataFrame) -> pd.DataFrame:
     names = ("import", "first fit ever", "first fit, later")
     rows = pd.concat([of(records, name).assign(what=name) for name in names])
     wide = rows.assign(ms=rows["seconds"] * 1e3).pivot_table(
-        "ms", "contestant", "what", sort=False
+        "ms", "method", "what", sort=False
     )
     return wide.reindex(columns=names)
 
@@ -131,7 +130,7 @@ def predict(records: pd.DataFrame) -> pd.DataFrame:
     rows = of(records, "predict_proba")
     rows = rows.assign(microseconds=rows["seconds"] * 1e6)
     wide = rows.pivot_table(
-        ["microseconds", "ratio"], ["library", "rows"], "contestant", sort=False
+        ["microseconds", "ratio"], ["library", "rows"], "method", sort=False
     )
     table = wide["microseconds"].assign(ratio=wide["ratio", "ours"])
     return table.reset_index().astype({"rows": int})
@@ -141,7 +140,7 @@ def memory(records: pd.DataFrame) -> pd.DataFrame:
     """Return bytes a row of a fit, above the data."""
     rows = of(records, "memory")
     rows = rows[rows["rows"] == rows["rows"].max()]
-    wide = rows.pivot_table("value", "contestant", "weighted", sort=False)
+    wide = rows.pivot_table("value", "method", "weighted", sort=False)
     return wide.rename(columns={False: "without weights", True: "with weights"})
 
 
@@ -157,12 +156,12 @@ def draw(records: pd.DataFrame, path: Path) -> None:
 
 
 def _draw_ratios(axes: Any, rows: pd.DataFrame) -> None:
-    n_rows = rows.loc[rows["contestant"] == "NumPy recipe", "rows"].max()
+    n_rows = rows.loc[rows["method"] == "NumPy recipe", "rows"].max()
     rows = rows[(rows["rows"] == n_rows) & (rows["threads"] == rows["threads"].max())]
-    names = [name for name in rows["contestant"].unique() if name != BUILT_IN][::-1]
+    names = [name for name in rows["method"].unique() if name != BUILT_IN][::-1]
     for i, (library, of_library) in enumerate(rows.groupby("library", sort=False)):
-        places = [names.index(n) for n in of_library["contestant"] if n != BUILT_IN]
-        shown = of_library[of_library["contestant"] != BUILT_IN]
+        places = [names.index(n) for n in of_library["method"] if n != BUILT_IN]
+        shown = of_library[of_library["method"] != BUILT_IN]
         arms = np.abs(shown[["low", "high"]].to_numpy().T - shown["ratio"].to_numpy())
         axes.errorbar(
             shown["ratio"],
@@ -190,7 +189,7 @@ def _draw_growth(axes: Any, rows: pd.DataFrame) -> None:
     rows = rows[rows["threads"] == rows["threads"].max()]
     for library, of_library in rows.groupby("library", sort=False):
         for name, style in ((BUILT_IN, ":"), ("gamma 2", "-")):
-            line = of_library[of_library["contestant"] == name].sort_values("rows")
+            line = of_library[of_library["method"] == name].sort_values("rows")
             axes.plot(
                 line["rows"],
                 line["seconds"] / line["rows"] * 1e9,
@@ -208,7 +207,7 @@ def _draw_growth(axes: Any, rows: pd.DataFrame) -> None:
 
 
 def _draw_reach(axes: Any, rows: pd.DataFrame) -> None:
-    for name, line in rows.groupby("contestant", sort=False):
+    for name, line in rows.groupby("method", sort=False):
         library = "XGBoost" if "XGB" in name else "LightGBM"
         style = "-" if name.startswith("Focal") else "--" if "recipe" in name else ":"
         axes.plot(
@@ -231,22 +230,19 @@ def _draw_reach(axes: Any, rows: pd.DataFrame) -> None:
 
 
 def text(path: Path) -> str:
-    """Return SPEED.md."""
+    """Return the page."""
     records = read(path)
     parts = [_HEAD.format(machines=runner.described(path))]
     for library in COLOURS:
         parts.append(f"\n## An iteration in {library}\n\nRatio to the built-in loss:\n")
         parts.append(markdown(ratios(records, "iteration", library)))
-        for n_rows in sorted(of(records, "iteration")["rows"].unique())[1:]:
-            parts.append(f"\n{_size(n_rows)} rows, all threads:\n")
-            parts.append(markdown(detail(records, library, n_rows)))
         parts.append("\nWhole fits of the estimators, 100 trees, ratio:\n")
         parts.append(markdown(ratios(records, "fit", library)))
     parts.append(f"\n## The trees\n\n{_TREES}\n")
     parts.append(markdown(gaps(records), 1, floatfmt=".0e"))
-    if len(told := allocators(records)):
-        parts.append(f"\n## Memory that is kept\n\n{_KEPT}\n")
-        parts.append(markdown(told, index=False))
+    if len(kept := allocators(records)):
+        parts.append(f"\n## malloc that keeps memory\n\n{_KEPT}\n")
+        parts.append(markdown(kept, index=False))
     tables = {
         "Whole packages": (_PACKAGES, packages(records)),
         "The kernel": (_KERNEL, kernel(records)),
@@ -262,62 +258,70 @@ def text(path: Path) -> str:
 
 
 _HEAD = """\
-# Speed
+# How much does focal loss cost against the built-in loss?
 
-Written by `python benchmarks/speed.py --to benchmarks/results` and
-`python benchmarks/speed_report.py`. Contestants are timed in turn, round by round, on
-the same 30 features; a ratio is the median over rounds of a contestant's time over
-that of the built-in loss in the same round. "gamma 0" grows the built-in loss's trees.
-"played back" computes nothing and returns recorded derivatives: what is left is what
-the library asks of any custom objective, and at 10 million rows the way of the records
-from memory. The other recipes are called as their packages define them; ratios compare
-only where trees have as many leaves.
+`python -m benchmarks.speed --to benchmarks/speed/results` measures, and
+`python -m benchmarks.speed.report` writes this page from
+[results/speed.jsonl](results/speed.jsonl). Methods are timed in turn, round by round,
+on the same 30 features; a ratio is the median over rounds of a method's time over the
+time of the built-in loss in the same round.
+[results/iterations.csv](results/iterations.csv) has the milliseconds, the range of the
+ratios, the leaves of a tree and the share of the objective in each iteration.
 
-FocalXGBClassifier at gamma 0 hands training to XGBoost's own log-loss: see its fits. In
-every other case XGBoost copies scores to Python and derivatives back, into memory that
-it asks of the system in each iteration anew.
+- "gamma 0" grows the trees of the built-in loss.
+- "played back" computes nothing and returns recorded derivatives. Its time is the
+  library's price of any custom objective, and at 10 million rows also the price of
+  reading the records from memory.
+- The recipes of others are called as their packages define them. Compare ratios only
+  between trees with as many leaves.
+- FocalXGBClassifier at gamma 0 trains with XGBoost's own log-loss: see its fits. In
+  every other case XGBoost copies scores to Python and derivatives back, into memory
+  that XGBoost allocates anew in each iteration.
 
 {machines}
 
-![An iteration, its growth, and what a fit reaches](speed.png)
+![An iteration, its growth, and average precision by time](results/speed.png)
 """
 _TREES = """\
-Largest difference of raw scores between the built-in loss and ours at gamma 0. They are
-the same trees, but for splits of equal gain to the last bits of a float32, of which
-XGBoost may then take the other one."""
+Largest difference of raw scores between the built-in loss and ours at gamma 0. Both
+grow the same trees, except for splits of equal gain to the last bits of a float32, of
+which XGBoost may then take the other one."""
 _KEPT = """\
-glibc returns blocks above 32 MB to the system at once, and XGBoost asks for fresh ones
-in every iteration of a custom objective: 120 MB at ten million rows, which the system
-has to clear, page by page. Told to keep them, with the variables below set before
-Python starts, the same iterations take:"""
+glibc returns blocks above 32 MB to the system at once, and XGBoost allocates fresh
+blocks in every iteration of a custom objective: 120 MB at ten million rows, which the
+system has to clear, page by page. With the variables below, set before Python starts,
+glibc keeps the blocks, and the same iterations have these ratios:"""
 _PACKAGES = """\
 Time of a tree of whole packages at their default size of tree (31 leaves in LightGBM,
 depth 6 elsewhere), from fits with 3 and with 13 trees; ratio to LightGBM. CatBoost's
-rows are quantised and YDF's read before."""
+rows are quantised and YDF's are read before the fits."""
 _KERNEL = """\
-Nanoseconds a row of the public callable by rows and dtype of the scores, and of a loop
-that only moves the same bytes (scores and labels in, two vectors out: 16 bytes a row,
-20 with float64 scores). "threads" is the objective's `n_jobs`. The default link at
-gamma 2 computes some 65 floating-point operations a row (counted by hand in the
-assembly): arithmetic bounds it on one core, and memory on two."""
+Nanoseconds a row of the objective by rows and dtype of the scores, and of a loop that
+only moves the same bytes (scores and labels in, two vectors out: 16 bytes a row, 20
+with float64 scores). "threads" is the objective's `n_jobs`. The default link at gamma 2
+computes some 65 floating-point operations a row (counted by hand in the assembly):
+arithmetic bounds it on one core, and memory on two."""
 _START_UP = """\
-Milliseconds. Imports above those of the parent library (for the package: above bare
-Python); what the first fit of a process costs above its second, on 2,000 rows: with no
-kernel compiled yet, and in later processes."""
-_PREDICT = "Microseconds of a call, same trees, and the ratio."
+Milliseconds. Imports are above those of the parent library (for the package: above bare
+Python). First fits are above the second fit of the process, on 2,000 rows: with no
+kernel compiled ("ever"), and in later processes."""
+_PREDICT = "Microseconds of a call with the same trees, and the ratio."
 _MEMORY = """\
-Bytes a row that a fit of 5 trees takes at its peak above the data, in a process of its
-own."""
+Bytes a row of a fit of 5 trees at its peak above the data, in a process of its own."""
 
 
 def main() -> None:
-    """Write the page and the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    """Write the page, its picture and its tables."""
+    parser = command("speed.report", __doc__)
     parser.add_argument("file", nargs="?", type=Path, default=FILE)
-    parser.add_argument("--to", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--to", type=Path, default=Path(__file__).parent, metavar="DIR")
     arguments = parser.parse_args()
-    draw(read(arguments.file), arguments.to / "speed.png")
-    page = arguments.to / "SPEED.md"
+    folder = arguments.to / "results"
+    folder.mkdir(parents=True, exist_ok=True)
+    records = read(arguments.file)
+    draw(records, folder / "speed.png")
+    write_csv(details(records), folder / "iterations.csv")
+    page = arguments.to / "README.md"
     page.write_text(text(arguments.file))
     print(page)
 

@@ -1,4 +1,4 @@
-"""Times of contestants taken in turn, so that what disturbs one disturbs all."""
+"""Time methods in turn, so that a disturbance disturbs all methods."""
 
 from __future__ import annotations
 
@@ -28,31 +28,30 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def in_turn(
-    contestants: Mapping[str, Callable[[], object]], rounds: int
-) -> pd.DataFrame:
-    """Return the wall time of each, a row a round; each round begins with another.
+def in_turn(methods: Mapping[str, Callable[[], object]], rounds: int) -> pd.DataFrame:
+    """Return the wall time of each method, a row a round.
 
-    A call before the rounds compiles and warms the caches.
+    Each round begins with another method. A call before the rounds compiles and warms
+    the caches.
     """
-    names = list(contestants)
-    for call in contestants.values():
+    names = list(methods)
+    for call in methods.values():
         call()
     table = []
     for i in range(rounds):
         first = i % len(names)
         order = names[first:] + names[:first]
-        table.append({name: seconds(contestants[name]) for name in order})
+        table.append({name: seconds(methods[name]) for name in order})
     return pd.DataFrame(table)[names]
 
 
 def compared(times: pd.DataFrame, calls: float = 1.0) -> list[dict[str, Any]]:
-    """Return for each contestant the median seconds of one of ``calls``, and the median
-    and the range of its ratios to the first one, round by round."""
+    """Return for each method the median seconds of one of ``calls``, and the median and
+    the range of the ratios to the first method, round by round."""
     ratios = times.div(times.iloc[:, 0], axis=0)
     return [
         {
-            "contestant": name,
+            "method": name,
             "seconds": times[name].median() / calls,
             "ratio": ratios[name].median(),
             "low": ratios[name].min(),

@@ -1,4 +1,4 @@
-"""Iterations with the built-in loss, with ours and with the focal recipes of others."""
+"""Time iterations with the built-in loss, our loss and the focal recipes of others."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 import xgboost as xgb
 from lightgbm import LGBMClassifier
 from scipy.special import expit
-from timing import compared, in_turn, make_data
 from xgboost import XGBClassifier
 
+from benchmarks.speed.timing import compared, in_turn, make_data
 from focal_gbm import FocalLGBMClassifier, FocalObjective, FocalXGBClassifier
 
 N_TREES = 25
@@ -25,8 +25,10 @@ Objective = Callable[[np.ndarray, Any], tuple[Any, Any]]
 
 
 class Playback:
-    """Derivatives of a training, recorded while it runs and returned from then on: the
-    least that a library lets a custom objective cost."""
+    """Record the derivatives of a first training and return them in later trainings.
+
+    No custom objective can cost less in the library.
+    """
 
     def __init__(self, objective: Objective, n_trees: int) -> None:
         self._objective = objective
@@ -44,7 +46,7 @@ class Playback:
 
 
 def numpy_recipe(raw: np.ndarray, data: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the derivatives at gamma = 2 as NumPy computes them, in probabilities."""
+    """Return the derivatives at gamma = 2, computed in NumPy from probabilities."""
     gamma = 2.0
     y = data.get_label()
     p = np.clip(expit(raw), 1e-9, 1 - 1e-9)
@@ -58,7 +60,7 @@ def numpy_recipe(raw: np.ndarray, data: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def peers(library: str) -> dict[str, Objective]:
-    """Return the objectives of other packages, of those that are installed."""
+    """Return the objectives of the other packages that are installed."""
     found: dict[str, Objective] = {}
     for name, load in PEERS.items():
         if name in NOT_FOR[library]:
@@ -108,7 +110,7 @@ NOT_FOR = {"LightGBM": ["imbalance-xgboost"], "XGBoost": ["imlightgbm"]}
 
 @dataclass
 class Library:
-    """How to train with an objective, or None for the built-in one, and how to fit."""
+    """Train with an objective (None: the built-in loss) and fit the estimators."""
 
     name: str
     train: Callable[[Any, int], Any]
@@ -120,7 +122,7 @@ class Library:
 
 
 def estimators(threads: int, device: str = "cpu") -> dict[str, tuple[Any, Any, Any]]:
-    """Return by library the parent, ours with the same trees, and ours by default."""
+    """Return by library the parent, ours with the parent's trees, and our default."""
     lgbm = {"n_jobs": threads, "verbose": -1}
     xgb_ = {"n_jobs": threads, "device": device}
     return {
@@ -226,8 +228,8 @@ def measure(
             "what": "iteration",
             **key,
             **row,
-            "leaves": leaves[row["contestant"]],
-            "share": _share_of_objective(library, objectives[row["contestant"]]),
+            "leaves": leaves[row["method"]],
+            "share": _share_of_objective(library, objectives[row["method"]]),
         }
     yield {"what": "largest difference of log-odds", **key, "value": float(gap.max())}
     if device != "cpu":
@@ -243,7 +245,7 @@ def measure(
 
 
 def _share_of_objective(library: Library, objective: Any) -> float | None:
-    """Return the share of a training that is spent in the objective's calls."""
+    """Return the share of the time of a training that the objective takes."""
     if objective is None:
         return None
     inside = 0.0
@@ -282,4 +284,4 @@ def _device_memory(
         call()
         done.set()
         watcher.join()
-        yield {"what": "device memory", **key, "contestant": name, "value": max(seen)}
+        yield {"what": "device memory", **key, "method": name, "value": max(seen)}
