@@ -1,1 +1,1 @@
-"""The measurements behind the README, a package for each question."""
+"""Answer questions about focal_gbm by measurement, a package for each question."""

@@ -111,8 +111,8 @@ class FocalClassifierMixin(CalibratedMixin):
 
         More and smaller trees than by default, on four times the bins: what positives
         share may be far narrower than one of 256 bins with as many rows each. Chosen
-        by the search of benchmarks/starting_point.py; benchmarks/RESULTS.md says what
-        they gain.
+        by the search of benchmarks/parameters/starting_point.py;
+        benchmarks/detection/README.md has what they gain.
 
         Returns
         -------

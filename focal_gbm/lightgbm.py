@@ -57,7 +57,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
 
     The mean probability of the training rows is their observed rate. On later rows it
     is as good as the trees: an over-fitted model understates the rate of new frauds
-    (benchmarks/LATER_WEEKS.md), which ``calibrate`` on later labels puts right.
+    (benchmarks/calibration/later_weeks.md), which ``calibrate`` on later labels puts
+    right.
 
     Parameters
     ----------

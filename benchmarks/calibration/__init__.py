@@ -1,1 +1,1 @@
-"""How many frauds does a calibrator need, and how long do fraud rates hold?"""
+"""Measure calibrators by the number of frauds, and fraud rates on later weeks."""

@@ -68,8 +68,8 @@ def excess(log_odds: np.ndarray, truth: np.ndarray) -> float:
 
 
 MODELS: dict[str, Callable[[], object]] = {
-    "FocalLGBMClassifier, defaults": lambda: FocalLGBMClassifier(verbose=-1),
-    "FocalXGBClassifier, defaults (over-fits)": FocalXGBClassifier,
+    "FocalLGBMClassifier, default settings": lambda: FocalLGBMClassifier(verbose=-1),
+    "FocalXGBClassifier, default settings (over-fits)": FocalXGBClassifier,
     "FocalXGBClassifier, learning rate 0.05": lambda: FocalXGBClassifier(
         learning_rate=0.05, max_depth=4
     ),

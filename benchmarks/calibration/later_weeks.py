@@ -8,7 +8,7 @@ settings on 39 days, waits a week for the labels, and compares predicted with ob
 frauds on each of the next two weeks; then again on the second week, after ``calibrate``
 on the first. An honest model that does not over-fit has a ratio of 1, but for the noise
 of the frauds of a week. --write puts the table into
-benchmarks/calibration/later_weeks.md. @TIME@
+benchmarks/calibration/later_weeks.md. Six simulations take @LW@.
 """
 
 from __future__ import annotations

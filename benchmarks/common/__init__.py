@@ -1,1 +1,1 @@
-"""Data sets, resumable jobs, measures and tables of all questions."""
+"""Share data sets, resumable jobs, measures and tables between the questions."""

@@ -1,4 +1,4 @@
-"""Command lines that share their options."""
+"""Build command lines with shared options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Confidence intervals of differences between models."""
+"""Compute confidence intervals of differences between models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures of predicted probabilities."""
+"""Measure predicted probabilities, and warm up the kernels before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables on pages and in CSV files."""
+"""Write tables to pages and CSV files."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How well do the models find rare classes, at default settings and tuned?"""
+"""Measure how well models find rare classes, at default settings and tuned."""

@@ -18,13 +18,13 @@ COLOURS = {LOG_LOSS: "tab:gray", OURS: "tab:blue", PEERS: "tab:orange"}
 def draw_shares(means: pd.DataFrame, path: Path) -> None:
     """Draw each model's share of the best average precision, a dot a data set."""
     shares = means / means.max()
-    _draw_dots(shares, path, "average precision / the best of the set, a dot a set")
+    _draw_dots(shares, path, "average precision / the best, a dot a data set")
 
 
 def draw_probabilities(ratios: pd.DataFrame, path: Path) -> None:
     """Draw mean predicted over observed probability, a dot a data set."""
     _draw_dots(
-        ratios, path, "mean predicted / observed probability, a dot a set", log=True
+        ratios, path, "mean predicted / observed probability, a dot a data set", log=True
     )
 
 

