@@ -68,6 +68,17 @@ def test_the_last_record_of_a_key_counts(tmp_path):
     assert report.memory(records).to_numpy().tolist() == [[2.0]]
 
 
+def test_a_page_without_a_part_names_the_command(tmp_path):
+    path = tmp_path / "speed.jsonl"
+    with pytest.raises(
+        SystemExit, match=r"benchmarks\.speed lightgbm xgboost packages"
+    ):
+        report.check_complete(report.read(path), path)
+    path.write_text(json.dumps({"what": "memory", "device": "cpu"}))
+    with pytest.raises(SystemExit, match="start_up, predict, reach"):
+        report.check_complete(report.read(path), path)
+
+
 @pytest.fixture
 def sampled(tmp_path, monkeypatch):
     """Records where a switch takes half the time and a tenth of the precision."""

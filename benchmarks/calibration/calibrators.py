@@ -10,7 +10,8 @@ calibrator; the last row takes expit of the classic focal score for a probabilit
 the command trains the estimators at default settings on the data sets and prints the
 log-loss of the library's own classifier, of ours, and of ours with each calibrator
 fitted to held-out rows. --write puts the tables into benchmarks/calibration/README.md
-and benchmarks/calibration/results/by_set.csv. @TIME@
+and benchmarks/calibration/results/by_set.csv. The command took 13 minutes on one core
+of an Intel Xeon; --small takes some seconds.
 """
 
 from __future__ import annotations

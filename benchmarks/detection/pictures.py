@@ -24,7 +24,10 @@ def draw_shares(means: pd.DataFrame, path: Path) -> None:
 def draw_probabilities(ratios: pd.DataFrame, path: Path) -> None:
     """Draw mean predicted over observed probability, a dot a data set."""
     _draw_dots(
-        ratios, path, "mean predicted / observed probability, a dot a data set", log=True
+        ratios,
+        path,
+        "mean predicted / observed probability, a dot a data set",
+        log=True,
     )
 
 

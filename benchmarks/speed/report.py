@@ -22,6 +22,15 @@ from benchmarks.speed.training import BUILT_IN
 
 FILE = Path(__file__).with_name("results") / "speed.jsonl"
 _NAMES = ("seconds", "ratio", "low", "high", "leaves", "share", "value", "ns")
+_PARTS = {  # with a kind of record that the part yields
+    "lightgbm xgboost": "iteration",
+    "packages": "package",
+    "kernel": "kernel",
+    "start_up": "import",
+    "predict": "predict_proba",
+    "memory": "memory",
+    "reach": "average precision",
+}
 COLOURS = {"LightGBM": "tab:green", "XGBoost": "tab:blue"}
 OURS = ("gamma 0", "gamma 2", "gamma 2, link='logit'")
 
@@ -34,6 +43,17 @@ def read(path: Path) -> pd.DataFrame:
         key = {k: v for k, v in record.items() if k not in _NAMES}
         last[json.dumps(key)] = record
     return pd.DataFrame(list(last.values()))
+
+
+def check_complete(records: pd.DataFrame, path: Path) -> None:
+    """Raise SystemExit if the page needs a part that has no record on the CPU."""
+    found = set(records.loc[records["device"] == "cpu", "what"]) if len(records) else ()
+    if missing := [part for part, what in _PARTS.items() if what not in found]:
+        message = (
+            f"{path} has no records of {', '.join(missing)}, which the page needs: run "
+            f"`python -m benchmarks.speed {' '.join(missing)} --to {path.parent}`"
+        )
+        raise SystemExit(message)
 
 
 def of(records: pd.DataFrame, what: str) -> pd.DataFrame:
@@ -316,9 +336,10 @@ def main() -> None:
     parser.add_argument("file", nargs="?", type=Path, default=FILE)
     parser.add_argument("--to", type=Path, default=Path(__file__).parent, metavar="DIR")
     arguments = parser.parse_args()
+    records = read(arguments.file)
+    check_complete(records, arguments.file)
     folder = arguments.to / "results"
     folder.mkdir(parents=True, exist_ok=True)
-    records = read(arguments.file)
     draw(records, folder / "speed.png")
     write_csv(details(records), folder / "iterations.csv")
     page = arguments.to / "README.md"
