@@ -64,6 +64,17 @@ def test_a_run_goes_on_where_it_was(tmp_path):
     assert machine["versions"] == {"numpy": np.__version__}
 
 
+def test_a_run_without_a_new_job_leaves_the_file(tmp_path):
+    """A machine that measured nothing would be named on the page."""
+    path = tmp_path / "results.jsonl"
+    run(jobs_of(first=lambda _: {"value": 1}), path)
+    before = path.read_text()
+    runner.run(
+        jobs_of(first=lambda _: {}), path, n_jobs=1, limit=60.0, packages=["pandas"]
+    )
+    assert path.read_text() == before
+
+
 def test_memory_of_a_job_is_its_own(tmp_path):
     def large(_):
         return {"sum": float(np.ones(20_000_000).sum())}

@@ -138,7 +138,8 @@ def run(
                 bar.set_postfix_str(_name_of(record["key"]))
                 bar.update()
 
-        if here not in (machines(path) if have else []):
+        is_new = any(job.name not in have for job in jobs)
+        if is_new and here not in (machines(path) if have else []):
             write(here)
         for job in jobs:
             if job.name in have:
