@@ -86,8 +86,9 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
        training rows is their observed rate. All fitted attributes are set together.
 
     On later rows the mean probability is only as good as the trees: a model that
-    over-fits predicts too few of the new frauds (benchmarks/LATER_WEEKS.md). Call
-    ``calibrate`` with later labels to correct that.
+    over-fits predicts too few of the new frauds
+    (benchmarks/calibration/later_weeks.md). Call ``calibrate`` with later labels to
+    correct that.
 
     Parameters
     ----------

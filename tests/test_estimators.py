@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from data import RARE, rare_blobs, rare_transactions
 from libraries import BOTH, BOTH_LINKS, LIBRARIES, LIGHTGBM, MODES, XGBOOST, make_rows
 from lightgbm import LGBMClassifier
 from scipy.special import expit
@@ -20,6 +19,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from xgboost import XGBClassifier
 
+from benchmarks.common.data import RARE, rare_blobs, rare_transactions
 from focal_gbm import FocalLoss
 
 

@@ -104,8 +104,8 @@ class FocalClassifierMixin(CalibratedMixin):
 
         More and smaller trees than by default, on four times the bins: the values that
         positives share may span far less than one of 256 bins of equal counts. Chosen
-        by the search of benchmarks/starting_point.py; benchmarks/RESULTS.md has the
-        gain.
+        by the search of benchmarks/parameters/starting_point.py;
+        benchmarks/detection/README.md has the gain.
 
         Returns
         -------
