@@ -297,6 +297,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         """
         parameters = self.get_params(deep=False)
         check_parameters(parameters, self._own_parameters())
+        # the user's own X is compared with evaluation sets by identity
         X_as_passed, X = X, in_memory(X)
         check_columns(X, "LightGBM", any_arrow=False)
         eval_sets = pairs_of(eval_set, eval_X, eval_y)
@@ -312,7 +313,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             class_factors=partial(class_factors, parameters),
             raw_start=raw_start,
             init_score=score_by_row,
-            begins_at_zero=True,
+            begins_at_zero=True,  # LightGBM, with a custom objective
             n_jobs=self._process_n_jobs(value_of(parameters, "num_threads")),
         )
         if init_score is not None:
@@ -331,7 +332,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         eval_weights = of_sets["eval_sample_weight"]
         check_eval_weights(eval_sets, eval_weights, "eval_sample_weight")
         check_eval_scores(eval_sets, eval_scores, "eval_init_score")
-        if score_by_row is None:
+        if score_by_row is None:  # the start is in the objective and in the metrics
             eval_scores = None
         callbacks = listed(callbacks, "callbacks") or []
         for message in check_eval_classes(
@@ -357,6 +358,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             **of_columns,
         )
         session = replace(session, calibrator=calibrator)
+        # after the user's callbacks, which may end the training
         callbacks.append(WithoutReset())
         if scores_are_predictions(parameters):
             callbacks.append(session.closing)

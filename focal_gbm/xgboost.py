@@ -278,6 +278,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         check_parameters(parameters, others, self._own_parameters())
         for message in namesakes(parameters):
             self._warn(message)
+        # the user's own X is compared with evaluation sets by identity
         X_as_passed, X = X, in_memory(X)
         check_columns(X, "XGBoost", any_arrow=True)
         base_score = parameters["base_score"]
@@ -319,7 +320,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         )
         check_eval_weights(eval_sets, eval_weights, "sample_weight_eval_set")
         check_eval_scores(eval_sets, eval_scores, "base_margin_eval_set")
-        if score_by_row is None:
+        if score_by_row is None:  # the start is in base_score
             eval_scores = None
         callbacks = listed(self.callbacks, "callbacks") or []
         for message in check_eval_classes(
@@ -354,7 +355,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
                 eval_metric=session.native_metrics or None,
             ),
         ):
-            self.__dict__.pop("evals_result_", None)  # that of the fit before
+            # XGBoost sets it only if there are evaluation sets
+            self.__dict__.pop("evals_result_", None)
             super().fit(
                 X,
                 training.y,

@@ -78,7 +78,7 @@ class CalibratedMixin:
             ``calibration`` is no calibrator of log-odds.
         """
         check_is_fitted(self, "loss_")
-        self._check_calibration()
+        self._check_calibration()  # set_params may have changed it since the fit
         classes: NDArray[Any] = getattr(self, "classes_")  # noqa: B009 - the parent's
         X = in_memory(X)
         codes = encode(y, classes, "y")
@@ -135,7 +135,7 @@ class CalibratedMixin:
             return None
         calibrator = self._new_calibrator()
         if isinstance(calibrator, PriorShift):
-            return calibrator.fit()
+            return calibrator.fit()  # its rates are known, and it needs no folds
         for name, value in begun.items():
             if value is not None:
                 msg = (
@@ -146,7 +146,7 @@ class CalibratedMixin:
                 raise ValueError(msg)
         X, y, weight = training.X, training.y, training.sample_weight
         X = X.tocsr() if issparse(X) else X  # not every format gives its rows
-        log_odds = np.full(len(y), np.nan)
+        log_odds = np.full(len(y), np.nan)  # of rows that no fold holds out
         labels = training.labels
         of_splits: Any = labels
         if isinstance(y_as_passed, pd.Series):  # splitters may read its index
@@ -159,6 +159,7 @@ class CalibratedMixin:
                     "rows of weight 0 left out"
                 )
                 raise ValueError(msg)
+            # a fit of its own, so that nothing of a fold can stay in this estimator
             model = self._for_fold()
             copies = _copies_of(callbacks, self._reporting_callbacks)
             with autologging_paused():
@@ -169,7 +170,7 @@ class CalibratedMixin:
                     **fit_arguments,
                     **self._give_callbacks(model, copies),
                 )
-            if len(held):
+            if len(held):  # a splitter may hold out no row
                 log_odds[held] = model.decision_function(_safe_indexing(X, held))
         seen = ~np.isnan(log_odds)  # folds in time leave the first rows out
         weight = None if weight is None else weight[seen]
@@ -311,7 +312,7 @@ def _fitted(
     weights = {} if weight is None else {"sample_weight": weight}
     try:
         fitted = calibrator.fit(log_odds, y, **weights)
-    except Exception as error:
+    except Exception as error:  # of an estimator of the user's, which says less
         arguments = "log_odds, y" + (", sample_weight" if weights else "")
         error.add_note(
             f"raised by calibration={name}().fit({arguments}), where log_odds is a "
@@ -331,6 +332,8 @@ def _fitted(
             f"{int((~np.isfinite(moved)).sum())} of them not finite"
         )
         raise ValueError(msg)
+    # scikit-learn's calibrators return probabilities; as log-odds those would all be
+    # near 1/2 or above, and their mean shows which of the two was meant
     rate = float(np.average(y, weights=weight))
     as_they_are = abs(float(np.average(moved, weights=weight)) - rate)
     as_log_odds = abs(float(np.average(expit(moved), weights=weight)) - rate)

@@ -14,14 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
 from focal_gbm._estimators.calibrated import CalibratedMixin
-from focal_gbm._estimators.class_weights import class_weights
+from focal_gbm._estimators.class_weights import class_weights, weighted_loss
 from focal_gbm._estimators.labels import as_labels, check_target, doubts
 from focal_gbm._estimators.training import Training
 from focal_gbm._kernels.rational import (
     LARGEST_GAMMA,
-    LARGEST_WEIGHT,
     MAX_GAMMA,
-    SMALLEST_WEIGHT,
 )
 from focal_gbm._validation import (
     Float64Array,
@@ -48,6 +46,7 @@ OWN_PARAMETERS = (
     "calibration_cv",
 )
 
+# The library's own size of a tree comes on top.
 RARE_EVENTS: dict[str, Any] = {
     "learning_rate": 0.1,
     "n_estimators": 150,
@@ -74,6 +73,7 @@ def with_parameters_of(parent: Any) -> Callable[[Any], Any]:
             if name not in own
         ]
         *first, kwargs = own.values()
+        # scikit-learn, help and editors read this attribute before the code
         init.__signature__ = inspect.Signature([*first, *added, kwargs])
         return init
 
@@ -161,6 +161,7 @@ class FocalClassifierMixin(CalibratedMixin):
                 nested.setdefault(outer, {})[inner] = value
             else:
                 own[name] = value
+        # all names are checked first, so that an unknown one changes no parameter
         for outer, inner_params in nested.items():
             part = own.get(outer, getattr(self, outer))
             known = part.get_params() if hasattr(part, "set_params") else {}
@@ -198,6 +199,7 @@ class FocalClassifierMixin(CalibratedMixin):
             class; :mod:`focal_gbm.metrics` has better measures.
         """
         parent: Any = super()
+        # of the kinds that fit takes, of which scikit-learn compares only some
         accuracy: float = parent.score(X, as_labels(y), sample_weight)
         return accuracy
 
@@ -221,6 +223,7 @@ class FocalClassifierMixin(CalibratedMixin):
         They are those of this library, and those that constructors of subclasses add.
         """
         names: set[str] = set()
+        # from the subclass of a user up to the classifier of this library
         for base in cls.__mro__:
             if FocalClassifierMixin in base.__bases__:
                 break
@@ -238,6 +241,7 @@ class FocalClassifierMixin(CalibratedMixin):
         The session goes when the booster is complete, and the user's parameters come
         back. A fit that fails or is interrupted leaves the estimator as it was.
         """
+        # the whole state, since the parents set attributes at many points of their fit
         before = self.__dict__.copy()
         self._users = {name: before[name] for name in lent}
         self._session = session
@@ -245,9 +249,9 @@ class FocalClassifierMixin(CalibratedMixin):
         try:
             yield
             self._take_back()
-            # XGBoost stores the objective that it trained with
+            # once more, since XGBoost ends its fit by storing the objective
             self.__dict__.update({name: before[name] for name in lent})
-        except BaseException:
+        except BaseException:  # an interruption from the keyboard too
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
@@ -334,24 +338,11 @@ class FocalClassifierMixin(CalibratedMixin):
             raise ValueError(msg)
         for message in doubts(codes, classes, weight):
             self._warn(message)
-        weight_0, weight_1 = class_weights(class_weight, classes, labels)
-        factor_0, factor_1 = class_factors(codes)
-        weight_0, weight_1 = weight_0 * factor_0, weight_1 * factor_1
-        threshold = weight_0 / (weight_0 + weight_1)
-        if alpha is not None:
-            weight_0, weight_1 = weight_0 * (1.0 - alpha), weight_1 * alpha
-        for value, label in zip((weight_0, weight_1), classes.tolist(), strict=True):
-            if not SMALLEST_WEIGHT <= value <= LARGEST_WEIGHT:
-                msg = (
-                    f"class_weight, scale_pos_weight and focal_alpha give class "
-                    f"{label!r} the weight {value:.3g}; it has to lie in "
-                    f"[{SMALLEST_WEIGHT:g}, {LARGEST_WEIGHT:g}]"
-                )
-                raise ValueError(msg)
-        total = weight_0 + weight_1
-        # alpha=None is alpha=1/2 without its factor 1/2
-        are_equal = weight_0 == weight_1
-        loss = FocalLoss(gamma, None if are_equal else weight_1 / total, link)
+        by_label = class_weights(class_weight, classes, labels)
+        loss, scale, threshold = weighted_loss(
+            FocalLoss(gamma, alpha, link), by_label, class_factors(codes), classes
+        )
+        # an argument of fit decides over a parameter, and a probability over a share
         if raw_start is None:
             log_odds = share * base_log_odds(codes, weight)
             if start_probability is not None:
@@ -366,13 +357,14 @@ class FocalClassifierMixin(CalibratedMixin):
             classes=classes,
             loss=loss,
             threshold=threshold,
-            scale=weight_0 if are_equal else total,
+            scale=scale,
             raw_start=raw_start,
             offset=raw_start if begins_at_zero else 0.0,
             init_score=init_score,
             prior_shift=calibration.constant_ if is_shifted else 0.0,
             max_step=None if self.max_step is None else float(self.max_step),
             device=device,
+            # None and 0 mean all threads to the boosters
             n_jobs=n_jobs if n_jobs and n_jobs > 0 else -1,
         )
         _ = training.objective  # what the objective refuses, it refuses now

@@ -63,12 +63,14 @@ def is_arrow(X: Any) -> bool:
 
 
 def _is_of(X: Any, package: str) -> bool:
+    # by name: a check of the type would import the package
     return type(X).__module__.partition(".")[0] == package
 
 
 def _of_pandas(X: pd.DataFrame) -> Iterator[tuple[Any, Any]]:
     for name, dtype in X.dtypes.items():
         is_number = types.is_numeric_dtype(dtype) or types.is_bool_dtype(dtype)
+        # both libraries split categories by their codes
         is_category = isinstance(dtype, pd.CategoricalDtype)
         if types.is_complex_dtype(dtype) or not (is_number or is_category):
             yield name, dtype
@@ -103,7 +105,7 @@ def _of_array(X: Any) -> Iterator[tuple[int, Any]]:
     for i in range(X.shape[1]):
         column = X[:, i]
         try:
-            if column.dtype.kind in "Mm":
+            if column.dtype.kind in "Mm":  # which NumPy would convert to numbers
                 yield i, column.dtype
             else:
                 column.astype(np.float64)

@@ -45,6 +45,7 @@ class OnProbabilities:
         log_odds = self._loss.log_odds(raw + self._offset) + self._prior_shift
         p = FocalLoss().probability(log_odds)
         result = self._metric(y_true, p, *rest, **kwargs)
+        # LightGBM's metrics return name, value and direction, XGBoost's the value
         value = result[1] if isinstance(result, tuple) and len(result) > 1 else result
         warn_if_undefined(self.__name__, value)
         return result
@@ -65,6 +66,7 @@ def eval_pairs(eval_set: Any) -> list[tuple[Any, Any]] | None:
                 f"at position {i}"
             )
             raise ValueError(msg)
+    # tuples, by which LightGBM tells a pair from features
     return [(pair[0], pair[1]) for pair in pairs] or None
 
 
@@ -129,7 +131,7 @@ def check_eval_classes(
             raise ValueError(msg)
         is_positive = labels == positive
         weight = weights.get(i)
-        if weight is not None:
+        if weight is not None:  # metrics ignore rows without weight
             is_positive = is_positive[np.asarray(weight) > 0]
         if not metrics or len(np.unique(is_positive)) > 1:
             continue

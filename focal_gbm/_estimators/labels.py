@@ -29,7 +29,7 @@ _SMALL_WEIGHT = 0.1
 def as_labels(y: Any) -> NDArray[Any]:
     """Return labels as a vector of numbers, booleans, texts or dates of NumPy."""
     labels = native(column_or_1d(np.asarray(in_host_memory(in_memory(y))), warn=True))
-    if labels.dtype == np.float16:
+    if labels.dtype == np.float16:  # which pandas.factorize refuses
         return labels.astype(np.float32)
     if labels.dtype != object or pd.isna(labels).any():
         return labels
@@ -44,7 +44,7 @@ def as_labels(y: Any) -> NDArray[Any]:
         raise ValueError(msg)
     if issubclass(kinds.pop(), date):  # datetime and pandas' Timestamp too
         times = pd.to_datetime(pd.Series(labels))
-        if times.dt.tz is not None:
+        if times.dt.tz is not None:  # NumPy has no zones: the same instants, in UTC
             times = times.dt.tz_convert(None)
         return times.to_numpy()
     return labels
@@ -77,6 +77,7 @@ def check_target(
         msg = f"Input y contains NaN: no label in row {int(missing.argmax())}"
         raise ValueError(msg)
     check_classification_targets(labels)
+    # faster than numpy.unique on texts and objects
     codes, classes = pd.factorize(labels, sort=True)
     if len(classes) > 2:
         msg = (
@@ -94,6 +95,7 @@ def check_target(
 def encode(labels: Any, classes: NDArray[Any], name: str) -> NDArray[np.uint8]:
     """Return the codes 0 and 1 of labels, given the fitted ``classes``."""
     labels = column_or_1d(np.asarray(in_host_memory(in_memory(labels))), warn=True)
+    # dates of Python are equal to none of NumPy's
     if classes.dtype.kind == "M" and labels.dtype == object:
         labels = as_labels(labels)
     positive = equal_to(labels, classes[1])

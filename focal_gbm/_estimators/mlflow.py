@@ -43,6 +43,7 @@ def types_trusted() -> Iterator[None]:
     if not isinstance(trusted, set):
         yield
         return
+    # what was there before stays when the fit ends
     added = _OWN_TYPES - trusted
     trusted |= added
     try:

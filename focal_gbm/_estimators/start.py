@@ -30,6 +30,7 @@ def start_of_rows(
     """
     name, eval_name = names
     start = check_finite_vector(scores, name)
+    # a constant can be part of the model, and evaluation sets must share it
     if len(start) and (start == start[0]).all():
         others = eval_scores.values() if isinstance(eval_scores, dict) else eval_scores
         if all((np.asarray(other) == start[0]).all() for other in others or ()):

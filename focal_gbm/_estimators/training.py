@@ -54,7 +54,7 @@ class Training:
     @property
     def leaf_bound(self) -> float:
         """Bound on a leaf's step in raw score; 0 means none, as in both boosters."""
-        if self.max_step is None:
+        if self.max_step is None:  # XGBoost and LightGBM take 0 for no bound
             return 0.0
         if self.loss.link == "logit":  # dx/dz is 1 + gamma on all but uncertain rows
             return self.max_step / (1.0 + self.loss.gamma)
@@ -108,9 +108,10 @@ class Training:
             x, shift = raw, self.offset + constant
             if is_logit:
                 x, shift = self.loss.log_odds(raw + shift), 0.0
+            # sums in a loop of our own: NumPy would need four arrays of this length
             mean, spread = probability_sums(x, weight, shift)
             step = math.log(mean / total) * mean / (spread * slope)
             constant -= min(max(step, -5.0), 5.0)
-            if abs(step) < 1e-9:
+            if abs(step) < 1e-9:  # the mean is the rate to nine digits
                 break
         return constant

@@ -49,6 +49,7 @@ def read_call(y_true: Any, raw_prediction: Any, sample_weight: Any = None) -> Ca
     ``get_weight`` would copy them, and to a CuPy array if they lie on a GPU.
     """
     labels, raw, weight, data_set = y_true, raw_prediction, sample_weight, None
+    # both data sets have this method, and no array has
     if hasattr(raw_prediction, "get_label"):
         data_set, raw = raw_prediction, y_true
         xgboost = sys.modules.get("xgboost")
@@ -79,7 +80,7 @@ def rows_of(library: Any, matrix: Any) -> tuple[Float32Array, Float32Array | Non
         if failed:
             msg = f"XGBoost cannot give the {field} of {matrix!r}"
             raise RuntimeError(msg)
-        if length.value == 0:
+        if length.value == 0:  # the address is null then
             found.append(np.empty(0, np.float32))
         else:
             found.append(np.ctypeslib.as_array(address, (length.value,)))
@@ -116,6 +117,7 @@ def explain(
     if labels is not None:
         check_labels(labels, len(raw))
         check_heaviest(check_weights(weight, len(raw)), limit, np.float32)
+    # labels and weights are fine
     missing = np.isnan(raw)
     row = f" in row {int(missing.argmax())}" if missing.any() else ""
     msg = (

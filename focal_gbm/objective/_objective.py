@@ -130,6 +130,7 @@ class FocalObjective:
 
     def __post_init__(self) -> None:
         loss = FocalLoss(self.gamma, self.alpha, self.link)
+        # numbers of any type, as floats: the data class is frozen
         object.__setattr__(self, "gamma", loss.gamma)
         object.__setattr__(self, "alpha", loss.alpha)
         object.__setattr__(self, "scale", check_positive(self.scale, "scale"))
@@ -209,6 +210,7 @@ class FocalObjective:
                 explain(raw)
             return gradient, hessian
         labels, weight = as_rows(call.labels, call.weight, len(raw))
+        # waking threads costs more than they save on few rows
         team = openmp.ALONE
         if self.n_jobs != 1 and len(raw) >= openmp.MIN_ROWS:
             team = openmp.team(c_interface(_LIBRARIES[raw.dtype]), self.n_jobs)

@@ -19,6 +19,7 @@ from focal_gbm._estimators.lightgbm.parameters import value_of
 from focal_gbm._estimators.progress import ProgressBar
 from focal_gbm._estimators.training import Training
 
+# They print or record for the user, so the models of folds get no copy of them.
 REPORTING = (type(log_evaluation()), type(record_evaluation({})))
 
 
@@ -34,6 +35,7 @@ class WithoutReset:
     before_iteration = True
 
     def __call__(self, env: CallbackEnv) -> None:
+        # read by Booster.update (4.6, 4.7), which sets it when it has reset
         env.model._Booster__set_objective_to_none = True
 
 
@@ -61,6 +63,8 @@ class Closing:
         self._constant = 0.0
 
     def __call__(self, env: CallbackEnv) -> None:
+        # an iteration more would change the scores; one that is stopped early has no
+        # last iteration, and constant() then predicts
         if env.iteration == env.end_iteration - 1:
             env.model.eval_train(self._measure)
             self._iteration = env.iteration + 1
@@ -71,6 +75,7 @@ class Closing:
 
     def constant(self, booster: Booster) -> float:
         """Return the closing constant for the trees that predictions use."""
+        # LightGBM 4.6 has a best iteration of 0 or -1 where none was chosen
         ran_through = self._iteration > 0
         if ran_through and booster.best_iteration in (-1, 0, self._iteration):
             return self._constant
@@ -78,6 +83,7 @@ class Closing:
         raw = booster.predict(
             _as_parent_reads(training.X), raw_score=True, num_threads=training.n_jobs
         )
+        # predict does not know the initial scores of the rows
         if training.init_score is not None:
             raw = raw + training.init_score
         return training.closing_constant(raw)
@@ -85,6 +91,7 @@ class Closing:
 
 def _as_parent_reads(X: Any) -> Any:
     """Return features in an array as LGBMModel.fit and predict convert them."""
+    # frames and Arrow tables go to the booster as they are
     if hasattr(X, "columns") or hasattr(X, "column_names"):
         return X
     return check_array(

@@ -54,7 +54,7 @@ def value_of(parameters: Mapping[str, Any], name: str, default: Any = None) -> A
 
 def known_parameters() -> set[str]:
     """Return all names of the parameters of LightGBM and of its estimator."""
-    _ConfigAliases.get("objective")  # fills the table
+    _ConfigAliases.get("objective")  # the table is filled at the first call
     names = {alias for names in _ConfigAliases.aliases.values() for alias in names}
     return names | set(_SKLEARN_PARAMETERS)
 

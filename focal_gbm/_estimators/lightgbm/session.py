@@ -55,6 +55,7 @@ class Session:
         training = self.training
         pairs = []
         for i, (features, of_rows) in enumerate(eval_sets or ()):
+            # its own sets are listed as "training", and not binned again
             if features is X and of_rows is y:
                 pairs.append((training.X, labels))
                 continue
@@ -69,8 +70,10 @@ class Session:
         parameters = {
             **parameters,
             "objective": self.training.objective,
+            # without "None" LightGBM adds the metric of its default objective
             "metric": self.native_metrics or "None",
         }
+        # by any of its names, the user's bound comes before max_step
         if value_of(parameters, "max_delta_step") is None:
             parameters["max_delta_step"] = self.training.leaf_bound
         return parameters
@@ -82,10 +85,11 @@ class Session:
         constant = self.closing.constant(booster)
         says_log_odds = training.loss.link == "posterior"
         text = stamp(
-            booster.model_to_string(num_iteration=-1),
+            booster.model_to_string(num_iteration=-1),  # not the best ones alone
             training.raw_start + constant,
             says_log_odds=says_log_odds,
         )
+        # LightGBM has no call that changes leaves and objective of a booster
         completed = Booster(model_str=text)
         completed.params = dict(booster.params)
         if says_log_odds:

@@ -42,6 +42,7 @@ def start_of(
             )
             raise ValueError(msg)
         _check_scale(link, init_model)
+        # the trees of the model have the start in them
         return 0.0, None
     if init_score is None:
         return None, None

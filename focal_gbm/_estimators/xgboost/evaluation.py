@@ -41,7 +41,7 @@ def split_metrics(
         eval_metric = [eval_metric]
     requests = listed(eval_metric, "eval_metric") or []
     if not any(isinstance(request, str) for request in requests):
-        requests.insert(0, "logloss")  # as XGBoost does
+        requests.insert(0, "logloss")  # XGBoost measures it by default
     native: list[str] = []
     others: list[Any] = []
     for request in requests:
@@ -70,7 +70,7 @@ def split_metrics(
     return native, Evaluation(others) if others else None
 
 
-@cache
+@cache  # it makes a booster, and searches fit with the same metric many times
 def _check_metric(name: str) -> None:
     """Refuse a metric that XGBoost does not know; only XGBoost itself can tell."""
     rows = DMatrix(np.zeros((2, 1)), label=[0, 1])

@@ -90,6 +90,7 @@ def _unused(parameters: Mapping[str, Any], others: Mapping[str, Any]) -> list[st
     names = (*others, "booster", "tree_method")
     settings = {k: parameters[k] for k in names if parameters[k] is not None}
     settings |= {"objective": "binary:logistic", "verbosity": 1}
+    # warnings are logged even if the user has silenced XGBoost
     with _messages() as messages, config_context(verbosity=1):
         rows = DMatrix(np.zeros((2, 1)), label=[0, 1])
         Booster(settings, [rows]).save_config()
@@ -108,6 +109,7 @@ def _messages() -> Iterator[list[str]]:
     messages: list[str] = []
     library = c_interface("xgboost.core")
     kind = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+    # a name, so that the callback lives as long as XGBoost may call it
     keep = kind(lambda text: messages.append(text.decode(errors="replace")))
     library.XGBRegisterLogCallback(keep)
     try:
@@ -130,6 +132,7 @@ def device_of(parameters: Mapping[str, Any]) -> str:
     """Return the device for the derivatives: that of the trees if it is a CUDA
     device."""
     device = str(parameters["device"] or "cpu")
+    # "sycl" and others have no loop of ours
     return device if device.startswith(("cuda", "gpu")) else "cpu"
 
 

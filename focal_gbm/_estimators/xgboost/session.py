@@ -108,10 +108,12 @@ class Session:
         the one continued, if any."""
         training = self.training
         link = training.loss.link
+        # the name in the saved model; training calls the objective of this session
         parameters = {**parameters, "objective": OBJECTIVES[link]}
-        if model is None:
+        if model is None:  # the start of a model that is continued is in base_score
             parameters["base_score"] = base_score(training.raw_start, link)
         is_free = parameters.get("max_delta_step") is None
+        # a linear booster warns of a parameter of trees
         if is_free and parameters.get("booster") != "gblinear":
             parameters["max_delta_step"] = training.leaf_bound
         parameters.pop("eval_metric", None)  # the user's, which may be our own

@@ -39,6 +39,7 @@ def start_of(
             )
             raise ValueError(msg)
         _check_scale(link, xgb_model)
+        # the model has the start in its base_score
         return 0.0, None
     if base_margin is None:
         return None, None
@@ -58,6 +59,7 @@ def _check_scale(link: str, xgb_model: Any) -> None:
         xgb_model = xgb_model.get_booster()
     if not isinstance(xgb_model, Booster):
         xgb_model = Booster(model_file=xgb_model)
+    # the objective is the only trace of what raw scores mean
     objective = learner(xgb_model)["objective"]["name"]
     if objective != OBJECTIVES[link]:
         msg = (
