@@ -279,7 +279,8 @@ def split(
         if part.min() == part.max():
             stop(
                 f"The {len(part):,} {name} rows are all labelled {int(part[0])}, but "
-                "the models need both labels; use more days of data, or change --test-days."
+                "the models need both labels; use more days of data, or change "
+                "--test-days."
             )
     return is_train, is_test
 
