@@ -220,7 +220,7 @@ def read_features(X: pd.DataFrame) -> pd.DataFrame:
         print(f"Columns left out: {', '.join(left_out)}.")
     if not used:
         stop("No column is left to learn from; add columns of numbers or categories.")
-    # LightGBM and XGBoost refuse these characters in column names
+    # LightGBM or XGBoost refuses each of these characters in column names
     names = [re.sub(r'[\[\]{}<>",:]', "_", str(name)) for name in used]
     if len(set(names)) < len(names):
         names = [f"{name}_{i}" for i, name in enumerate(names)]

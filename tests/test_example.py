@@ -236,7 +236,7 @@ def test_errors_are_sentences(make, options, message, read, cards):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("xlsx", "ends in '.xlsx'; .* reads .csv and .parquet"),
+        ("xlsx", "ends in '.xlsx'; .* reads only .csv and .parquet"),
         ("parquet", "as parquet"),
     ],
 )
