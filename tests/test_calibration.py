@@ -258,5 +258,5 @@ def test_state_as_plain_numbers():
         np.testing.assert_allclose(twin.predict(x), calibrator.predict(x), rtol=1e-14)
     assert state_of(IsotonicRegression()) is None
     assert from_state(None) is None
-    with pytest.raises(ValueError, match="cv must be a whole number >= 2, got 2.5"):
+    with pytest.raises(ValueError, match="cv must be a whole number >= 2, got"):
         state_of(LogOddsCalibrator("platt").fit(x, y).set_params(cv=2.5))
