@@ -121,10 +121,8 @@ def make_transactions(
     -------
     transactions : DataFrame
         One row a payment: ``time`` (datetime64[s]), ``customer_id``, ``terminal_id``,
-        the features in ``TRANSACTION_FEATURES`` (float32; NaN where the past is empty;
-        amounts in one currency, ``hour`` in [0, 24), ``seconds_since_last`` in
-        seconds), ``scenario`` (category) and the label ``is_fraud`` (int8, 1 for
-        fraud).
+        the features in ``TRANSACTION_FEATURES`` (float32; NaN where the past is
+        empty), ``scenario`` (category) and the label ``is_fraud`` (int8, 1 for fraud).
 
     Raises
     ------
@@ -406,10 +404,10 @@ class _History:
     def sums(
         self, values: Floats, window: float, delay: float | None = None
     ) -> tuple[Floats, Floats]:
-        """Return count and sum of ``values`` in (t - delay - window, t - delay], without
-        those in the second of t or later; with delay None in (t - window, t]."""
+        """Return count and sum of ``values`` in (t - delay - window, t - delay], but
+        not in the second of t or later; with delay None in (t - window, t]."""
         total = np.concatenate(([0.0], np.cumsum(values[self._order])))
-        # a longer delay finds an empty window too, but among another entity's keys
+        # all of the past is over by then; more would reach another entity's keys
         late = min(delay or 0.0, self._seconds.max() + DAY)
         first = np.searchsorted(self._key, self._key - late - window, side="right")
         end = np.searchsorted(self._key, self._key - late, side="right")
