@@ -64,7 +64,7 @@ class ReliabilityDisplay:
     References
     ----------
     .. [1] L. D. Brown, T. T. Cai, A. DasGupta. Interval estimation for a binomial
-       proportion. Statistical Science 16(2), 2001, section 4.
+       proportion. Statistical Science 16(2), 2001.
 
     Examples
     --------
@@ -156,9 +156,9 @@ class ReliabilityDisplay:
         >>> from focal_gbm.plotting import ReliabilityDisplay
         >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1]
         >>> model = LogisticRegression().fit(X, y)
-        >>> display = ReliabilityDisplay.from_estimator(model, X, y, n_bins=2)
-        >>> display.observed.tolist()
-        [0.5, 0.5]
+        >>> display = ReliabilityDisplay.from_estimator(model, X, y)
+        >>> float(display.rate)
+        0.5
         """
         y, p = predictions_of(estimator, X, y, pos_label)
         return cls.from_predictions(
@@ -232,9 +232,9 @@ class ReliabilityDisplay:
         --------
         >>> from focal_gbm.plotting import ReliabilityDisplay
         >>> display = ReliabilityDisplay.from_predictions(
-        ...     [0, 1, 0, 1], [0.1, 0.2, 0.6, 0.8], n_bins=2, scale="logit")
-        >>> display.observed.tolist()
-        [0.5, 0.5]
+        ...     [0, 1, 0, 1], [0.1, 0.2, 0.6, 0.8], n_bins=1, scale="logit")
+        >>> display.predicted.round(3).tolist(), display.observed.tolist()
+        ([0.425], [0.5])
         """
         check_option(scale, "scale", ("log", "logit"))
         p = check_probabilities(scores_of(y_prob, "y_prob"))
@@ -331,12 +331,12 @@ class ReliabilityDisplay:
         )
         arms = np.maximum(np.vstack([y - below, above - y]), 0.0)
         style = {"marker": "o", "markersize": 4, "linewidth": 1, "capsize": 2, **kwargs}
-        # errorbar has its own position in the colour cycle: count the models
+        # by the number of models drawn, not by the cycle: the histogram needs it too
         colour = COLOURS[sum(c.get_label() != "" for c in ax.containers) % len(COLOURS)]
         style.setdefault("color", colour)
         self.line_ = ax.errorbar(x, y, arms, label=self.name or "model", **style)
         if scale == "logit":
-            # matplotlib's ticks of log-odds are too many to read
+            # plain numbers in place of matplotlib's labels, such as 1 - 10^-2
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_ticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
                 axis.set_ticks([], minor=True)
