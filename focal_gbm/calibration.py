@@ -247,8 +247,8 @@ default="auto"
         """
         check_is_fitted(self, "method_")
         x = check_scores(log_odds, "log_odds")
-        moved: Float64Array = self._map(np.clip(x, -_LIMIT, _LIMIT))
-        return moved
+        calibrated: Float64Array = self._map(np.clip(x, -_LIMIT, _LIMIT))
+        return calibrated
 
 
 def _unmoved(x: Float64Array) -> Float64Array:
@@ -263,8 +263,8 @@ class _Parametric(NamedTuple):
     coef: Float64Array
 
     def __call__(self, x: Float64Array) -> Float64Array:
-        moved: Float64Array = x + _BASES[self.method](x, self.scale) @ self.coef
-        return moved
+        calibrated: Float64Array = x + _BASES[self.method](x, self.scale) @ self.coef
+        return calibrated
 
 
 class _Steps(NamedTuple):
@@ -279,8 +279,8 @@ class _Steps(NamedTuple):
             return x
         top = self.margin if self.top is None else self.top
         p = np.clip(self.steps.predict(x), self.margin, 1.0 - top)
-        moved: Float64Array = logit(p)
-        return moved
+        calibrated: Float64Array = logit(p)
+        return calibrated
 
 
 def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) -> Any:
@@ -310,14 +310,15 @@ def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) ->
     ridge[0] = 0.0  # the intercept is free
 
     def objective(coef: Float64Array) -> tuple[float, Float64Array]:
-        moved = x + basis @ coef
-        slope = weight * (expit(moved) - y)
-        total = (weight * _row_losses(moved, y)).sum() + 0.5 * (ridge * coef**2).sum()
-        return float(total), slope @ basis + ridge * coef
+        calibrated = x + basis @ coef
+        slope = weight * (expit(calibrated) - y)
+        loss = (weight * _row_losses(calibrated, y)).sum()
+        penalty = 0.5 * (ridge * coef**2).sum()
+        return float(loss + penalty), slope @ basis + ridge * coef
 
     # deviations of at least -1 from slopes of 1: the map cannot decrease
     bounds = [(None, None)] + [(-1.0, None)] * (len(ridge) - 1)
-    found = minimize(
+    solution = minimize(
         objective,
         np.zeros(len(ridge)),
         jac=True,
@@ -325,12 +326,12 @@ def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) ->
         bounds=bounds,
         options={"ftol": 1e-14, "gtol": 1e-6, "maxiter": 500},
     )
-    return _Parametric(method, scale, found.x)
+    return _Parametric(method, scale, solution.x)
 
 
-def _row_losses(moved: Float64Array, y: Float64Array) -> Float64Array:
-    """Return the log-loss of each row at log-odds ``moved``."""
-    losses: Float64Array = np.logaddexp(0.0, np.where(y > 0, -moved, moved))
+def _row_losses(calibrated: Float64Array, y: Float64Array) -> Float64Array:
+    """Return the log-loss of each row at log-odds ``calibrated``."""
+    losses: Float64Array = np.logaddexp(0.0, np.where(y > 0, -calibrated, calibrated))
     return losses
 
 

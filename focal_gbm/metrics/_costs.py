@@ -90,6 +90,7 @@ def card_precision_at_k(
     # one entry for each card on each of its days, in the order of days
     pairs, entry = np.unique(days * np.int64(n_cards) + cards, return_inverse=True)
     highest = np.full(len(pairs), -np.inf)
+    # unbuffered: a card may occur many times on a day
     np.maximum.at(highest, entry, score)
     is_fraud = np.bincount(entry, y, len(pairs)) > 0
     ends = np.searchsorted(pairs, np.arange(n_days + 1) * np.int64(n_cards))

@@ -49,12 +49,12 @@ def drawings(
         elif np.ndim(values) == 1 and pd.Series([*values]).equals(pd.Series([*groups])):
             names[name] = codes
     order, sizes = np.argsort(codes, kind="stable"), np.bincount(codes)
-    begins = np.cumsum(sizes) - sizes
+    starts = np.cumsum(sizes) - sizes
     while True:
         # sorted, so that the copies of a group follow each other and can be numbered
         drawn = np.sort(rng.integers(0, n_groups, n_groups))
         size = sizes[drawn]
-        shift = np.repeat(begins[drawn] - np.cumsum(size) + size, size)
+        shift = np.repeat(starts[drawn] - np.cumsum(size) + size, size)
         rows = order[shift + np.arange(len(shift))]
         copy = np.arange(n_groups) - np.searchsorted(drawn, drawn)
         n_copies, copies = int(copy.max()) + 1, np.repeat(copy, size)

@@ -57,6 +57,7 @@ class AlertCurveDisplay:
     precision: Float64Array
     budget: float | None = None
     name: str | None = None
+    # set by plot; not parameters
     ax_: Any = field(default=None, init=False, repr=False)
     figure_: Any = field(default=None, init=False, repr=False)
     lines_: list[Any] = field(default_factory=list, init=False, repr=False)
@@ -213,7 +214,7 @@ class AlertCurveDisplay:
             check_positive(budget, "budget")
         cuts = cuts_from(y_true, y_score, sample_weight, pos_label)
         days = days_covered(n_days, day, np.size(y_score))
-        if cuts.positive[-1] == 0:
+        if cuts.positive[-1] == 0:  # recall is undefined
             msg = "y_true must hold a fraud with a weight, got none"
             raise ValueError(msg)
         alerts = cuts.positive + cuts.negative

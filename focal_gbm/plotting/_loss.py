@@ -19,9 +19,10 @@ from focal_gbm.plotting._axes import axes_for
 class FocalLossDisplay:
     """Plot of loss, gradient and Hessian of a positive row, for several gammas.
 
-    Use it to see what gamma does to the derivatives, and at which scores the positive
-    rows of a model lie. In the classic form the Hessian can be negative. Its line is
-    dotted there: a booster that sums such Hessians steps in the wrong direction.
+    Use it to see the effect of gamma on the derivatives, and the scores at which the
+    positive rows of a model lie. In the classic form the Hessian can be negative, and
+    its line is dotted there: a booster that sums such Hessians steps in the wrong
+    direction.
 
     With ``link="posterior"`` all values are multiplied by 1 + gamma, like those that
     the objective returns to a booster. Focal loss is then log-loss with a weight that
