@@ -222,8 +222,8 @@ default="auto"
         Parameters
         ----------
         log_odds : array-like of shape (n_samples,)
-            Log-odds of class 1. Values beyond -700 and 700, infinite ones included,
-            are clipped; NaN is refused.
+            Log-odds of class 1. Values beyond -700 and 700, infinity included, are
+            clipped; NaN is refused.
 
         Returns
         -------
@@ -301,7 +301,7 @@ def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) ->
         return _Steps(steps, low, top)
     used = weight > 0
     negative, positive = x[used & (y == 0)], x[used & (y > 0)]
-    # quantiles: one outlying score is not to move where the slope changes
+    # quantiles, so that one outlying score does not move the ends of the curve
     low = float(np.quantile(negative, 0.05))
     high = max(float(np.quantile(positive, 0.95)), low + 1.0)
     scale = _Scale(float(positive.mean()), low, high)

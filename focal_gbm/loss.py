@@ -148,7 +148,7 @@ class FocalLoss:
             Labels, 0 or 1.
         raw_prediction : array-like of shape (n_samples,)
             Raw scores on the scale of ``link``: log-odds of class 1, or the logit
-            of the focal score. Infinite ones are allowed, NaN is refused.
+            of the focal score. Infinite scores are allowed, NaN is refused.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights >= 0, not all 0; None: 1 each.
 
@@ -195,7 +195,7 @@ class FocalLoss:
             Labels, 0 or 1.
         raw_prediction : array-like of shape (n_samples,)
             Raw scores on the scale of ``link``: log-odds of class 1, or the logit
-            of the focal score. Infinite ones are allowed, NaN is refused.
+            of the focal score. Infinite scores are allowed, NaN is refused.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights in [0, 4e307), not all 0; None: 1 each.
 
@@ -226,8 +226,8 @@ class FocalLoss:
     ) -> tuple[Float64Array, Float64Array]:
         """Return the first and second derivative of the loss of each row.
 
-        The Hessian is the expected one (Fisher scoring) with link "posterior", which is
-        never negative, and the exact second derivative with link "logit".
+        With link "posterior" the Hessian is the expected Hessian (Fisher scoring) and
+        never negative; with link "logit" it is the exact second derivative.
 
         Parameters
         ----------
@@ -235,7 +235,7 @@ class FocalLoss:
             Labels, 0 or 1.
         raw_prediction : array-like of shape (n_samples,)
             Raw scores on the scale of ``link``: log-odds of class 1, or the logit
-            of the focal score. Infinite ones are allowed, NaN is refused.
+            of the focal score. Infinite scores are allowed, NaN is refused.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights in [0, 4e307), not all 0; None: 1 each.
 
@@ -266,7 +266,7 @@ class FocalLoss:
             form, shift = Exact(self.gamma), 0.0
         gradient, hessian = np.empty_like(score), np.empty_like(score)
         weights = self.class_weights
-        # checked before the loop, which reports a bad row but not which one
+        # checked before the loop, which does not report the number of a bad row
         limit = cpu.too_heavy(weights, np.float64)
         check_heaviest(weight, limit, np.float64)
         cpu.fill_derivatives(
@@ -311,7 +311,7 @@ class FocalLoss:
         ----------
         raw_prediction : array-like of shape (n_samples,)
             Raw scores on the scale of ``link``: log-odds of class 1, or the logit
-            of the focal score. Infinite ones are allowed, NaN is refused.
+            of the focal score. Infinite scores are allowed, NaN is refused.
 
         Returns
         -------

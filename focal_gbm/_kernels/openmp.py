@@ -96,7 +96,7 @@ def on_threads(typingctx, runtime, n_threads, worker, arguments):
                 region,
                 builder.bitcast(shared, _BYTES),
                 builder.trunc(number, _INT32),
-                _INT32(0),  # flags: no wish about the binding of threads
+                _INT32(0),  # flags: the runtime's own binding of threads
             ],
         )
         return context.get_dummy_value()

@@ -189,7 +189,7 @@ def expected_cost(
 
 
 def _costs(value: ArrayLike, name: str, n_rows: int) -> float | Float64Array:
-    """Return one finite cost >= 0 for all rows, or a vector of one a row."""
+    """Return a finite cost >= 0 for all rows, or a vector with a cost for each row."""
     if np.ndim(value) == 0:
         return check_real(value, name, low=0.0)
     costs = numbers(value, name, n_rows)

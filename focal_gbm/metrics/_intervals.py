@@ -204,7 +204,7 @@ def bootstrap_interval(
 
 def _needs_weight(metric: Callable[..., float]) -> bool:
     """Return whether a metric cannot be called without ``sample_weight``."""
-    with contextlib.suppress(TypeError, ValueError):  # built-in ones have no signature
+    with contextlib.suppress(TypeError, ValueError):  # built-in: no signature
         needed = inspect.signature(metric).parameters.get("sample_weight")
         return needed is not None and needed.default is needed.empty
     return False

@@ -1,9 +1,9 @@
 """Plots of recall and precision against alerts, of observed against predicted rates,
 and of the loss. They need matplotlib: ``pip install 'focal_gbm[plot]'``.
 
-The displays work like those of scikit-learn: make one by ``from_estimator`` or
-``from_predictions``, draw it on any axes with ``plot(ax=...)``, and draw several models
-on the same axes to compare them.
+The displays work like the displays of scikit-learn: make a display by
+``from_estimator`` or ``from_predictions``, draw it on any axes with ``plot(ax=...)``,
+and draw several models on the same axes to compare them.
 """
 
 from __future__ import annotations

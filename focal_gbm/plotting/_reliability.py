@@ -250,7 +250,7 @@ class ReliabilityDisplay:
             msg = "y_true must hold a positive with a weight, got none"
             raise ValueError(msg)
         share = found[-1] / min(most_bins, int((weight * y > 0).sum()))
-        # a bin ends at a positive; the rows after the last one join the last bin
+        # a bin ends at a positive; rows after the last positive join the last bin
         bins = np.ceil(np.append(0.0, found[:-1]) / share - 1e-9)
         bins = np.minimum(np.maximum(bins, 1), round(found[-1] / share)).astype(int)
         table = pd.DataFrame(
@@ -355,7 +355,7 @@ class ReliabilityDisplay:
 
     def _draw_histogram(self, ax: Any, low: float, scale: str, colour: str) -> None:
         """Draw a histogram of the predictions on a strip at the bottom."""
-        # one strip for all models: look for that of an earlier one
+        # all models share a strip: reuse the strip of an earlier model
         strip = next((c for c in ax.child_axes if c.get_label() == "rows"), None)
         if strip is None:
             strip = ax.inset_axes([0, 0, 1, 0.16], label="rows", zorder=0)
