@@ -640,7 +640,7 @@ def test_routed_metadata_of_each_fold(rows):
             lambda: bootstrap_interval(
                 recall_at_alert_rate, [0, 1], [0, 1], groups=[1, 1]
             ),
-            "an interval needs at least two groups, or rows, got one",
+            "an interval needs at least two groups to draw from, got one",
         ),
         (
             lambda: bootstrap_interval(
