@@ -250,9 +250,13 @@ class ReliabilityDisplay:
             msg = "y_true must hold a positive with a weight, got none"
             raise ValueError(msg)
         share = found[-1] / min(most_bins, int((weight * y > 0).sum()))
-        # a bin ends at a positive; rows after the last positive join the last bin
-        bins = np.ceil(np.append(0.0, found[:-1]) / share - 1e-9)
-        bins = np.minimum(np.maximum(bins, 1), round(found[-1] / share)).astype(int)
+        # a bin ends at a positive; rows after the last positive join the last bin, and
+        # rows of equal probability stay together, in whichever order they come
+        ranked = p[order]
+        first = np.searchsorted(ranked, ranked, side="left")
+        before = np.append(0.0, found[:-1])[first]
+        bins = np.floor(before / share + 1e-9).astype(int)
+        bins = np.minimum(bins, round(found[-1] / share) - 1)
         table = pd.DataFrame(
             {
                 "weight": weight[order],
