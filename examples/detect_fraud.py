@@ -1,13 +1,13 @@
-"""Detect card fraud: from transactions to a table, a picture and probabilities.
+"""Compare models that detect card fraud, in a table and a picture.
 
     python examples/detect_fraud.py                     simulated transactions
     python examples/detect_fraud.py FILE --time T --label Y [--drop ID ...]
 
-A file is parquet or CSV with one row a transaction. Rows are split by time: train,
-a gap in which labels are not known yet, test. LightGBM, XGBoost and the focal
-classifiers on top of them are fitted at their defaults, and LightGBM once more with
-the two settings that protect it on rare classes. The picture shows recall and
-precision against alerts a day, and predicted against observed fraud rates.
+FILE is a parquet or CSV file with one transaction a row. The example splits the rows
+by time: training rows, a gap whose labels are not known yet, test rows. It fits
+LightGBM, XGBoost and the two focal classifiers with default settings, and LightGBM once
+more with the two settings that protect LightGBM on rare classes. The picture shows
+recall and precision against alerts a day, and predicted against observed fraud rates.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ from focal_gbm.plotting import AlertCurveDisplay, ReliabilityDisplay
 MOST_CATEGORIES = 300
 LABELS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 N_RESAMPLES = 200
-FEWEST_DAYS = 5  # for an interval by days
+FEWEST_DAYS = 5  # for an interval over days
 
 
 def stop(message: str) -> NoReturn:
-    """End with a message in place of a traceback."""
+    """End the program with a message instead of a traceback."""
     raise SystemExit(message)
 
 
@@ -59,7 +59,7 @@ def read(arguments: argparse.Namespace) -> tuple[pd.DataFrame, np.ndarray, pd.Se
         print("Simulating card transactions ...", flush=True)
         data = make_transactions(n_customers=4000, n_terminals=8000, n_days=90)
         warm = data["time"] >= data["time"].iloc[0] + pd.Timedelta(days=30)
-        data = data[warm]  # the 30-day windows are full from there on
+        data = data[warm]  # the 30-day windows of the features are full from day 30
         y = data["is_fraud"].to_numpy()
         return data[list(TRANSACTION_FEATURES)], y, data["time"]
     data = read_file(Path(arguments.file))
@@ -72,12 +72,15 @@ def read(arguments: argparse.Namespace) -> tuple[pd.DataFrame, np.ndarray, pd.Se
     y = read_labels(data[arguments.label], arguments.positive)
     is_known = ~np.isnan(y)
     if not is_known.any():
-        stop(f"{arguments.label!r} holds no label in any row.")
+        stop(
+            f"--label {arguments.label}: {arguments.label!r} holds no label in any "
+            "row; name another column."
+        )
     n_late = len(y) - 1 - int(np.flatnonzero(is_known)[-1])
     if not is_known.all():
         print(
             f"{(~is_known).sum():,} rows without a label are left out; {n_late:,} of "
-            "them are newer than every label, as if theirs had not arrived yet."
+            "them are newer than every labelled row, so labels may still arrive."
         )
     X = data.drop(columns=[arguments.time, arguments.label, *arguments.drop])
     return read_features(X[is_known]), y[is_known].astype(np.int8), times[is_known]
@@ -87,22 +90,22 @@ def read_file(path: Path) -> pd.DataFrame:
     """Return the rows of a CSV or parquet file."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        stop(f"{path} {what}; give a parquet or CSV file.")
+        stop(f"{path} {what}; pass a parquet or CSV file.")
     is_csv = ".csv" in path.suffixes  # .csv.gz too
     if not is_csv and path.suffix not in (".parquet", ".pq"):
         stop(
-            f"{path} ends in {path.suffix or 'nothing'!r}; this example reads .csv and "
-            ".parquet alone. Convert the file, with pandas for one."
+            f"{path} ends in {path.suffix or 'nothing'!r}; this example reads only "
+            ".csv and .parquet. Convert the file, for example with pandas."
         )
     try:
         if is_csv:
-            # a second column of the same name would be renamed in silence
+            # read_csv renames a second column of the same name without a warning
             names = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].tolist()
             data = pd.read_csv(path, low_memory=False)
         else:
             data = pd.read_parquet(path)
             names = list(data.columns)
-    except (ValueError, OSError, ImportError) as error:  # pandas' and Arrow's own too
+    except (ValueError, OSError, ImportError) as error:  # includes pandas' and Arrow's
         kind = "CSV" if is_csv else "parquet"
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         stop(f"{path} cannot be read as {kind}: {first_line}")
@@ -118,7 +121,7 @@ def read_file(path: Path) -> pd.DataFrame:
 
 
 def check_columns(data: pd.DataFrame, arguments: argparse.Namespace) -> None:
-    """Stop at a name that is no column."""
+    """Stop if an option names a column that the file does not have."""
     wanted = [("--time", arguments.time), ("--label", arguments.label)]
     for option, name in [*wanted, *(("--drop", name) for name in arguments.drop)]:
         if name not in data:
@@ -127,16 +130,19 @@ def check_columns(data: pd.DataFrame, arguments: argparse.Namespace) -> None:
             if len(data.columns) == 1:
                 hint = "are values separated by commas? "
             stop(
-                f"{option} {name}: the file has no such column; {hint}It has "
+                f"{option} {name}: the file has no such column; {hint}The columns are: "
                 f"{listed(data.columns, 30)}."
             )
     if arguments.time == arguments.label:
-        stop(f"--time and --label both name {arguments.time!r}.")
+        stop(f"--time and --label both name {arguments.time!r}; name two columns.")
 
 
 def read_times(column: pd.Series) -> pd.Series:
-    """Return times from dates, text or numbers: days as 20240131, or seconds, or a
-    smaller unit where seconds would reach beyond the year 5000."""
+    """Convert dates, text or numbers to times.
+
+    Numbers are days such as 20240131, or seconds, or a smaller unit if seconds would
+    reach beyond the year 5000.
+    """
     name, how = column.name, {}
     if column.isna().all():
         stop(f"--time {name}: {name!r} is blank in every row; name another column.")
@@ -154,14 +160,14 @@ def read_times(column: pd.Series) -> pd.Series:
         return pd.to_datetime(column, utc=True, **how).dt.tz_convert(None)
     except (ValueError, TypeError, OverflowError):
         stop(
-            f"--time {name}: the column cannot be read as times, its first value being "
-            f"{column.dropna().iloc[0]!r}; write them as 2024-01-31 23:59:59, or name "
+            f"--time {name}: the column cannot be read as times; the first value is "
+            f"{column.dropna().iloc[0]!r}. Write times as 2024-01-31 23:59:59, or name "
             "another column."
         )
 
 
 def word(label: Any) -> str | None:
-    """Return a label as text, None for a blank; 1, 1.0 and True are the same."""
+    """Return a label as text, or None for a blank; 1, 1.0 and True give the same."""
     if pd.isna(label) or not str(label).strip():
         return None
     if isinstance(label, (bool, np.bool_)) or (
@@ -172,7 +178,7 @@ def word(label: Any) -> str | None:
 
 
 def read_labels(column: pd.Series, positive: str | None) -> np.ndarray:
-    """Return 1 for fraud, 0 for others and NaN for rows without a label."""
+    """Return 1 for fraud, 0 for other labels and NaN for rows without a label."""
     codes, values = pd.factorize(column)
     words = [word(value) for value in values]
     counts: dict[str, int] = {}
@@ -186,14 +192,14 @@ def read_labels(column: pd.Series, positive: str | None) -> np.ndarray:
             rarest = min(counts, key=lambda text: counts[text])
             stop(
                 f"--label {column.name}: the column holds {listed(found)}, not 0 and "
-                f"1; name the label of fraud, perhaps --positive {rarest!r}."
+                f"1; name the label of fraud, for example --positive {rarest!r}."
             )
     else:
         coded = {text: float(text == positive) for text in counts}
         if positive not in counts:
             stop(
-                f"--positive {positive}: {column.name!r} holds no such label, but "
-                f"{listed(found)}."
+                f"--positive {positive}: {column.name!r} holds no such label; pass one "
+                f"of {listed(found)}."
             )
         others = [text for text in counts if text != positive]
         print(f"{positive!r} is fraud; the other labels are not: {listed(others)}.")
@@ -202,7 +208,7 @@ def read_labels(column: pd.Series, positive: str | None) -> np.ndarray:
 
 
 def read_features(X: pd.DataFrame) -> pd.DataFrame:
-    """Return what the libraries can use; say what is left out and why."""
+    """Return the columns that the models can use; print the others with the reason."""
     used, left_out = {}, []
     for name, column in X.items():
         feature = read_feature(column)
@@ -213,8 +219,8 @@ def read_features(X: pd.DataFrame) -> pd.DataFrame:
     if left_out:
         print(f"Columns left out: {', '.join(left_out)}.")
     if not used:
-        stop("No column is left to learn from; give numbers or categories.")
-    # neither library takes all characters in a name
+        stop("No column is left to learn from; add columns of numbers or categories.")
+    # LightGBM or XGBoost refuses each of these characters in column names
     names = [re.sub(r'[\[\]{}<>",:]', "_", str(name)) for name in used]
     if len(set(names)) < len(names):
         names = [f"{name}_{i}" for i, name in enumerate(names)]
@@ -222,18 +228,18 @@ def read_features(X: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_feature(column: pd.Series) -> pd.Series | str:
-    """Return a column as numbers or categories, or why it is of no use."""
+    """Return a column as numbers or categories, or the reason to leave it out."""
     values = column.dropna()
     if values.empty:
         return "blanks only"
     kinds = pd.api.types
     if kinds.is_datetime64_any_dtype(column):
-        return "dates; make numbers of them, such as an age"
+        return "dates; convert dates to numbers, such as an age"
     if kinds.is_timedelta64_dtype(column):
         return column.dt.total_seconds()
     if kinds.is_object_dtype(column) and all(
         issubclass(kind, (Number, np.bool_)) for kind in set(map(type, values))
-    ):  # booleans with blanks, decimals
+    ):  # for example booleans with blanks, or decimals
         column = values.astype("float64").reindex(column.index)
     if kinds.is_numeric_dtype(column):
         numbers = column if column.dtype == np.float32 else column.astype("float64")
@@ -243,12 +249,12 @@ def read_feature(column: pd.Series) -> pd.Series | str:
     column = column.cat.remove_unused_categories()
     n = len(column.cat.categories)
     if n > MOST_CATEGORIES or n > 0.5 * len(values) > 10:
-        return f"text of {n:,} different values, as names or identifiers have"
+        return f"text of {n:,} different values, like names or identifiers"
     return column
 
 
 def listed(names: Iterable[Any], most: int = 10) -> str:
-    """Return the first names as a list in words."""
+    """Join the first names with commas and count the others."""
     names = [str(name) for name in names]
     rest = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + rest
@@ -257,23 +263,24 @@ def listed(names: Iterable[Any], most: int = 10) -> str:
 def split(
     times: pd.Series, y: np.ndarray, label_delay: float, test_days: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return masks of the rows to train on and of the rows to test on."""
+    """Return the masks of the training rows and of the test rows."""
     test_start = times.iloc[-1] - pd.Timedelta(days=test_days)
     train_end = test_start - pd.Timedelta(days=label_delay)
     is_train, is_test = (times < train_end).to_numpy(), (times >= test_start).to_numpy()
     if not is_train.any():
         span = (times.iloc[-1] - times.iloc[0]) / pd.Timedelta(days=1)
         stop(
-            f"The labelled rows span {span:.3g} days; {test_days:g} days of test and "
-            f"{label_delay:g} days of delay leave none to train on. Lower --test-days "
-            "or --label-delay."
+            f"The labelled rows span {span:.3g} days; {test_days:g} test days and "
+            f"{label_delay:g} days of label delay leave no training rows. Lower "
+            "--test-days or --label-delay."
         )
-    for name, part in (("train", y[is_train]), ("test", y[is_test])):
-        print(f"{name:6}{len(part):9,} transactions, {part.mean():.3%} fraud")
+    for name, part in (("training", y[is_train]), ("test", y[is_test])):
+        print(f"{name:8}{len(part):10,} transactions, {part.mean():.3%} fraud")
         if part.min() == part.max():
             stop(
-                f"The {len(part):,} {name} rows are all labelled {int(part[0])}, and "
-                "both labels are needed; take more days of data, or change --test-days."
+                f"The {len(part):,} {name} rows are all labelled {int(part[0])}, but "
+                "the models need both labels; use more days of data, or change "
+                "--test-days."
             )
     return is_train, is_test
 
@@ -281,8 +288,11 @@ def split(
 def without_low_negatives(
     y: np.ndarray, p: np.ndarray, day: np.ndarray, share: float
 ) -> dict[str, np.ndarray]:
-    """Return rows for an interval: negatives below the highest ``share`` of all scores,
-    which no budget reaches, are one row of a day with their number as its weight."""
+    """Return fewer rows with the same recall, to draw an interval faster.
+
+    No budget reaches the negatives below the highest ``share`` of all scores, so one
+    row a day replaces these negatives, with their number as its weight.
+    """
     is_kept = (y == 1) | (p >= np.quantile(p, max(1 - share, 0)))
     days, n = np.unique(day[~is_kept], return_counts=True)
     return {
@@ -294,20 +304,22 @@ def without_low_negatives(
 
 
 def interval(measure: Any, rows: dict[str, np.ndarray], **parameters: float) -> Any:
-    """Return the 95 % interval of a measure from days drawn again, None for none."""
+    """Return the 95 % interval over days; None with too few days or frauds."""
     if len(np.unique(rows["groups"])) < FEWEST_DAYS:
         return None
     try:
         return bootstrap_interval(
             measure, **rows, n_resamples=N_RESAMPLES, random_state=0, **parameters
         )
-    except ValueError:  # too few frauds
+    except ValueError:  # too few frauds for an interval
         return None
 
 
 def compile_loops() -> None:
-    """Compile the loops of the focal loss, which the first fit of an installation does,
-    so that the times of the fits can be compared."""
+    """Compile the loops of the focal loss before the fits are timed.
+
+    The first fit of an installation compiles these loops and would take longer.
+    """
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(200, 2)), rng.random(200) < 0.5
     FocalLGBMClassifier(n_estimators=1, verbose=-1).fit(X, y)
@@ -315,7 +327,7 @@ def compile_loops() -> None:
 
 
 def number(text: str) -> float:
-    """Return a number of the command line, up to 270 years in days."""
+    """Convert an argument to a number from 0 to 100000."""
     value = float(text)
     if not 0 <= value <= 1e5:
         msg = f"must be a number from 0 to 100000, got {text}"
@@ -324,7 +336,7 @@ def number(text: str) -> float:
 
 
 def positive_number(text: str) -> float:
-    """Return a number of the command line that is not 0."""
+    """Convert an argument to a number above 0."""
     if number(text) == 0:
         msg = "must be above 0, got 0"
         raise argparse.ArgumentTypeError(msg)
@@ -332,21 +344,40 @@ def positive_number(text: str) -> float:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Return what the command line says."""
+    """Parse the command line and check the picture's name."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("file", nargs="?", help="parquet or CSV; default: simulate")
-    parser.add_argument("--time", default="time", help="column of the time")
-    parser.add_argument("--label", default="is_fraud", help="column of the label")
     parser.add_argument(
-        "--positive", metavar="WORD", help="label of fraud where labels are not 0 and 1"
+        "file", nargs="?", help="parquet or CSV file; default: simulated data"
+    )
+    parser.add_argument("--time", default="time", help="name of the time column")
+    parser.add_argument("--label", default="is_fraud", help="name of the label column")
+    parser.add_argument(
+        "--positive", metavar="LABEL", help="label of fraud, if labels are not 0 and 1"
     )
     parser.add_argument("--drop", nargs="*", default=[], help="columns to leave out")
-    parser.add_argument("--label-delay", type=number, default=7, help="days")
-    parser.add_argument("--test-days", type=positive_number, default=14)
     parser.add_argument(
-        "--budget", type=positive_number, default=50, help="alerts a day"
+        "--label-delay",
+        type=number,
+        default=7,
+        help="days until a label is known (default: %(default)s)",
     )
-    parser.add_argument("--picture", default="detect_fraud.png")
+    parser.add_argument(
+        "--test-days",
+        type=positive_number,
+        default=14,
+        help="last days, used as test rows (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--budget",
+        type=positive_number,
+        default=50,
+        help="alerts a day (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--picture",
+        default="detect_fraud.png",
+        help="file to draw to: .png, .pdf or .svg (default: %(default)s)",
+    )
     arguments = parser.parse_args()
     picture = Path(arguments.picture)
     kinds = plt.figure().canvas.get_supported_filetypes()
@@ -354,12 +385,12 @@ def parse_arguments() -> argparse.Namespace:
     if picture.suffix[1:].lower() not in kinds:
         parser.error(f"--picture {picture}: the name must end in .png, .pdf or .svg")
     if not picture.absolute().parent.is_dir():
-        parser.error(f"--picture {picture}: there is no such folder")
+        parser.error(f"--picture {picture}: the folder does not exist; create it first")
     return arguments
 
 
 def main() -> None:
-    """Run the example."""
+    """Fit the models, print the table and draw the picture."""
     arguments = parse_arguments()
     X, y, times = read(arguments)
     test_days, budget = arguments.test_days, arguments.budget
@@ -397,7 +428,7 @@ def main() -> None:
             "predicted / observed": p.mean() / y_test.mean(),
             "fit, s": seconds,
         }
-    print(f"\nThe last {test_days:g} days, {budget:g} alerts a day")
+    print(f"\nTest rows: the last {test_days:g} days, with {budget:g} alerts a day")
     frame = pd.DataFrame.from_dict(table, orient="index")
     print(frame.round(4).to_string())
 
@@ -418,13 +449,15 @@ def main() -> None:
     ends = f" [{100 * between[0]:.0f}, {100 * between[1]:.0f}]" if between else ""
     precision, ratio = frame.loc[ours, ["precision at budget", "predicted / observed"]]
     pure = (
-        "no alert fits" if np.isnan(precision) else f"{100 * precision:.0f} % are fraud"
+        "The budget allows no alert."
+        if np.isnan(precision)
+        else f"Of the alerts, {100 * precision:.0f} % are fraud."
     )
     print(
         f"\n{ours} finds {100 * recall:.0f} %{ends} of the frauds in {budget:g} alerts "
-        f"a day; of the alerts {pure}. For 100 frauds it predicts {100 * ratio:.0f}."
-        f'\nNext: {ours}(calibration="auto") corrects the probabilities; '
-        "examples/deploy_model.py goes on to a threshold and a service."
+        f"a day. {pure} For 100 observed frauds, the model predicts {100 * ratio:.0f}."
+        f'\nNext: use {ours}(calibration="auto") to correct the probabilities; '
+        "examples/deploy_model.py shows how to choose a threshold and deploy a model."
     )
 
 

@@ -1,10 +1,16 @@
-"""Focal loss for LightGBM and XGBoost, with honest probabilities."""
+"""Focal loss for LightGBM and XGBoost, with class probabilities.
+
+Estimators: :class:`FocalLGBMClassifier`, :class:`FocalXGBClassifier`. For the native
+interfaces: :class:`FocalObjective`, :class:`FocalMetric`. The loss itself:
+:class:`FocalLoss`. Calibration: :class:`LogOddsCalibrator`, :class:`PriorShift`.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# For type checkers alone: an import of the package is to load neither library.
 if TYPE_CHECKING:
     from focal_gbm.calibration import LogOddsCalibrator as LogOddsCalibrator
     from focal_gbm.calibration import PriorShift as PriorShift
@@ -39,9 +45,10 @@ def __getattr__(name: str) -> Any:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
+    globals()[name] = value  # the next access does not come here
     return value
 
 
 def __dir__() -> list[str]:
+    """Return all names, those not imported yet included."""
     return sorted([*globals(), *__all__])

@@ -1,5 +1,9 @@
-"""Calibration on the scale of log-odds: monotone maps that a later window of labels
-asks for, and the arithmetic of changed priors."""
+"""Calibration of log-odds: monotone maps fitted to labels, and corrections for a known
+change of the fraud rate.
+
+Calibrators have ``fit(log_odds, y, sample_weight)`` and ``predict(log_odds)``; both
+take log-odds of class 1, not probabilities, and ``predict`` returns them.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +33,14 @@ from focal_gbm._validation import (
 )
 
 METHODS = ("intercept", "platt", "beta", "quadratic", "isotonic", "auto")
-# In the order of what they can bend; "auto" climbs as far as the data carry it.
+# By rising flexibility: "auto" moves on only where cross-validation shows a gain.
 _CANDIDATES = ("identity", *METHODS[:-1])
-_FEW_POSITIVES = 50
+_FEW_POSITIVES = 50  # fewer cannot determine a slope
 _LIMIT = 700.0  # exp of more overflows
 
 
 class _Scale(NamedTuple):
-    """Where the scores of the two classes lie."""
+    """Locations of the scores of the two classes, fixed when a map is fitted."""
 
     centre: float
     low: float
@@ -58,8 +62,8 @@ def _beta(x: Float64Array, _: _Scale) -> Float64Array:
 
 
 def _quadratic(x: Float64Array, scale: _Scale) -> Float64Array:
-    """Integrals of a slope that falls, and of one that grows, linearly from low to
-    high; straight lines beyond."""
+    """Return the integrals of a slope that falls linearly from low to high and of a
+    slope that grows linearly; both are straight lines beyond."""
     width = scale.high - scale.low
     t = np.clip((x - scale.low) / width, 0.0, 1.0)
     falling = width * (t - t * t / 2) + np.minimum(x - scale.low, 0.0)
@@ -80,33 +84,46 @@ _BASES: dict[str, Callable[[Float64Array, _Scale], Float64Array]] = {
 class LogOddsCalibrator(BaseEstimator):
     """Monotone map from log-odds to log-odds, fitted to labels by log-loss.
 
-    The parametric maps are x plus a combination of a few functions of x, kept
-    increasing by bounds and drawn to the identity by a ridge of one unit, so that
-    separable labels leave them finite:
+    Use it to correct the probabilities of a model with labels of rows on which the
+    model was not trained. A parametric map is x plus a combination of a few functions
+    of x. Bounds keep the map increasing. A ridge of one unit draws its coefficients to
+    the identity, so that they stay finite on separable labels. The methods are:
 
     - "intercept": x + a
-    - "platt": a + b x (Platt 1999, on the scale where it is exact for honest scores)
-    - "beta": a - b softplus(-x) + c softplus(x) (Kull, Silva Filho, Flach 2017)
+    - "platt": a + b x (Platt [1]_ on log-odds, where the map of calibrated scores is
+      the identity)
+    - "beta": a - b softplus(-x) + c softplus(x) (Kull et al. [2]_)
     - "quadratic": a curve whose slope is linear between the scores of the classes
-    - "isotonic": steps; probabilities within half a row of 0 and 1 are drawn there
-    - "auto": the one of these, or the identity, that cross-validated log-loss chooses;
-      a map that bends more has to be better by a standard error. Below 50 positives it
-      is the identity or "intercept", and a warning says which: fewer cannot carry a
-      slope.
+    - "isotonic": steps; probabilities stay half a row away from 0 and 1
+    - "auto": the identity or the method above with the lowest cross-validated
+      log-loss. A more flexible map must be better by one standard error. With fewer
+      than 50 positives the choice is between the identity and "intercept", and a
+      warning names the result: so few positives cannot determine a slope.
 
     Parameters
     ----------
     method : {"intercept", "platt", "beta", "quadratic", "isotonic", "auto"}, \
 default="auto"
+        Form of the map.
     cv : int >= 2, default=5
-        Folds of "auto".
+        Number of stratified folds with ``method="auto"``; at most the number of rows of
+        the rarer class.
 
     Attributes
     ----------
     method_ : str
         The method in use, "identity" included.
-    coef_ : ndarray
-        Coefficients of a parametric map, as deviations from the identity.
+    coef_ : ndarray of shape (n_coefficients,), float64
+        Coefficients of a parametric map, as deviations from the identity; empty with
+        "identity" and "isotonic".
+
+    References
+    ----------
+    .. [1] J. Platt. Probabilistic outputs for support vector machines and comparisons
+       to regularized likelihood methods. Advances in Large Margin Classifiers, 1999.
+    .. [2] M. Kull, T. Silva Filho, P. Flach. Beta calibration: a well-founded and
+       easily implemented improvement on logistic calibration for binary classifiers.
+       AISTATS 2017.
 
     Examples
     --------
@@ -127,16 +144,16 @@ default="auto"
     def fit(
         self, log_odds: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> LogOddsCalibrator:
-        """Fit the map.
+        """Fit the map to labels.
 
         Parameters
         ----------
         log_odds : array-like of shape (n_samples,)
-            Finite scores of rows that the model has not trained on.
+            Finite log-odds of class 1, of rows on which the model was not trained.
         y : array-like of shape (n_samples,)
-            Labels, 0 or 1, both of them.
+            Labels 0 and 1; both must occur with a weight > 0.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Finite weights >= 0.
+            Finite weights >= 0, not all 0; None: 1 each. Only their ratios matter.
 
         Returns
         -------
@@ -144,16 +161,31 @@ default="auto"
 
         Raises
         ------
+        TypeError
+            If ``cv`` is not a number.
         ValueError
-            If a score is not finite, a label is not 0 or 1, one class is missing, a
-            weight is negative or not finite, or lengths differ.
+            If a value of ``log_odds`` is not finite, a label is not 0 or 1, one class
+            is missing, a weight is negative or not finite, lengths differ, ``method``
+            is unknown, or ``cv`` is not a whole number >= 2.
+
+        Warns
+        -----
+        UserWarning
+            If ``method`` is "auto" and fewer than 50 positives have a weight > 0.
+
+        Examples
+        --------
+        >>> from focal_gbm import LogOddsCalibrator
+        >>> calibrator = LogOddsCalibrator("intercept").fit([0.0] * 4, [0, 0, 0, 1])
+        >>> calibrator.coef_.round(3)                    # log(1 / 3)
+        array([-1.099])
         """
         check_option(self.method, "method", METHODS)
         folds = check_count(self.cv, "cv", low=2)
         x = check_finite_vector(log_odds, "log_odds")
         labels = check_labels(y, len(x))
-        given = check_weights(sample_weight, len(x))
-        weight = np.ones_like(x) if given is None else given
+        checked = check_weights(sample_weight, len(x))
+        weight = np.ones_like(x) if checked is None else checked
         n_positive = int(((labels > 0) & (weight > 0)).sum())
         n_negative = int(((labels == 0) & (weight > 0)).sum())
         if not n_positive or not n_negative:
@@ -162,6 +194,7 @@ default="auto"
                 f"{n_negative} of class 0 with a weight"
             )
             raise ValueError(msg)
+        # mean 1, so that the ridge of one unit weighs the same at any scale of weights
         weight = weight * (np.count_nonzero(weight) / weight.sum())
         method = self.method
         if method == "auto":
@@ -172,10 +205,10 @@ default="auto"
             method = _choose(candidates, x, labels, weight, folds)
             if n_positive < _FEW_POSITIVES:
                 msg = (
-                    f"method='auto' saw {n_positive} positives; below "
-                    f"{_FEW_POSITIVES} it chooses between no change and a constant, "
-                    f"and chose {method!r}; wait for more labels, or name a method to "
-                    "fit it all the same"
+                    f"method='auto' has {n_positive} positives; fewer than "
+                    f"{_FEW_POSITIVES} cannot determine a slope, so that only "
+                    f"'identity' and 'intercept' are candidates, and {method!r} was "
+                    "chosen; wait for more labels, or set method to fit another map"
                 )
                 warnings.warn(msg, UserWarning, stacklevel=2)
         self.method_ = method
@@ -189,25 +222,33 @@ default="auto"
         Parameters
         ----------
         log_odds : array-like of shape (n_samples,)
-            Scores; infinite ones count as the largest finite log-odds.
+            Log-odds of class 1. Values beyond -700 and 700, infinity included, are
+            clipped; NaN is refused.
 
         Returns
         -------
         log_odds : ndarray of shape (n_samples,), float64
-            Finite, non-decreasing in the scores; strictly but for "isotonic" and
-            slopes at their bound of 0.
+            Finite and non-decreasing in the input; strictly increasing except with
+            "isotonic" and with slopes at their bound of 0.
 
         Raises
         ------
         NotFittedError
             If ``fit`` has not been called.
         ValueError
-            If a score is NaN.
+            If a value is NaN.
+
+        Examples
+        --------
+        >>> from focal_gbm import LogOddsCalibrator
+        >>> calibrator = LogOddsCalibrator("intercept").fit([0.0] * 4, [0, 0, 0, 1])
+        >>> calibrator.predict([0.0, 1.0]).round(3)
+        array([-1.099, -0.099])
         """
         check_is_fitted(self, "method_")
         x = check_scores(log_odds, "log_odds")
-        moved: Float64Array = self._map(np.clip(x, -_LIMIT, _LIMIT))
-        return moved
+        calibrated: Float64Array = self._map(np.clip(x, -_LIMIT, _LIMIT))
+        return calibrated
 
 
 def _unmoved(x: Float64Array) -> Float64Array:
@@ -215,36 +256,41 @@ def _unmoved(x: Float64Array) -> Float64Array:
 
 
 class _Parametric(NamedTuple):
+    """The fitted map of a parametric method."""
+
     method: str
     scale: _Scale
     coef: Float64Array
 
     def __call__(self, x: Float64Array) -> Float64Array:
-        moved: Float64Array = x + _BASES[self.method](x, self.scale) @ self.coef
-        return moved
+        calibrated: Float64Array = x + _BASES[self.method](x, self.scale) @ self.coef
+        return calibrated
 
 
 class _Steps(NamedTuple):
+    """The fitted map of "isotonic"."""
+
     steps: IsotonicRegression
-    margin: float  # at 0
-    top: float | None = None  # at 1; None: the same
+    margin: float  # least distance to probability 0
+    top: float | None = None  # least distance to probability 1; None: the same
 
     def __call__(self, x: Float64Array) -> Float64Array:
         if len(x) == 0:  # refused by IsotonicRegression
             return x
         top = self.margin if self.top is None else self.top
         p = np.clip(self.steps.predict(x), self.margin, 1.0 - top)
-        moved: Float64Array = logit(p)
-        return moved
+        calibrated: Float64Array = logit(p)
+        return calibrated
 
 
 def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) -> Any:
+    """Return the fitted map of a method, a callable from log-odds to log-odds."""
     if method == "identity":
         return _unmoved
     if method == "isotonic":
         steps = IsotonicRegression(out_of_bounds="clip").fit(x, y, weight)
         total = float(weight.sum())
-        # half a row of the class, by its mean weight
+        # half a row of the class, by its mean weight: log-odds of 0 and 1 are infinite
         low, top = (
             0.5 * w / (total + w)
             for w in (
@@ -255,6 +301,7 @@ def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) ->
         return _Steps(steps, low, top)
     used = weight > 0
     negative, positive = x[used & (y == 0)], x[used & (y > 0)]
+    # quantiles, so that one outlying score does not move the ends of the curve
     low = float(np.quantile(negative, 0.05))
     high = max(float(np.quantile(positive, 0.95)), low + 1.0)
     scale = _Scale(float(positive.mean()), low, high)
@@ -263,13 +310,15 @@ def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) ->
     ridge[0] = 0.0  # the intercept is free
 
     def objective(coef: Float64Array) -> tuple[float, Float64Array]:
-        moved = x + basis @ coef
-        slope = weight * (expit(moved) - y)
-        total = (weight * _row_losses(moved, y)).sum() + 0.5 * (ridge * coef**2).sum()
-        return float(total), slope @ basis + ridge * coef
+        calibrated = x + basis @ coef
+        slope = weight * (expit(calibrated) - y)
+        loss = (weight * _row_losses(calibrated, y)).sum()
+        penalty = 0.5 * (ridge * coef**2).sum()
+        return float(loss + penalty), slope @ basis + ridge * coef
 
+    # deviations of at least -1 from slopes of 1: the map cannot decrease
     bounds = [(None, None)] + [(-1.0, None)] * (len(ridge) - 1)
-    found = minimize(
+    solution = minimize(
         objective,
         np.zeros(len(ridge)),
         jac=True,
@@ -277,11 +326,12 @@ def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) ->
         bounds=bounds,
         options={"ftol": 1e-14, "gtol": 1e-6, "maxiter": 500},
     )
-    return _Parametric(method, scale, found.x)
+    return _Parametric(method, scale, solution.x)
 
 
-def _row_losses(moved: Float64Array, y: Float64Array) -> Float64Array:
-    losses: Float64Array = np.logaddexp(0.0, np.where(y > 0, -moved, moved))
+def _row_losses(calibrated: Float64Array, y: Float64Array) -> Float64Array:
+    """Return the log-loss of each row at log-odds ``calibrated``."""
+    losses: Float64Array = np.logaddexp(0.0, np.where(y > 0, -calibrated, calibrated))
     return losses
 
 
@@ -293,16 +343,16 @@ def _choose(
     folds: int,
 ) -> str:
     """Return the simplest method that no other beats by a standard error."""
-    if folds < 2:
+    if folds < 2:  # one row of a class: nothing is left to validate on
         return "identity"
     losses = {method: np.empty_like(x) for method in candidates}
     splitter = StratifiedKFold(folds, shuffle=True, random_state=0)
-    # rows without weight say nothing, and are not to unbalance the folds
+    # a stratum of their own: rows without weight are not to unbalance the folds
     strata = np.where(weight > 0, y, 2)
-    for fit, held in splitter.split(x, strata):
+    for train, test in splitter.split(x, strata):
         for method, loss in losses.items():
-            fitted = _fit(method, x[fit], y[fit], weight[fit])
-            loss[held] = _row_losses(fitted(x[held]), y[held])
+            fitted = _fit(method, x[train], y[train], weight[train])
+            loss[test] = _row_losses(fitted(x[test]), y[test])
     chosen = candidates[0]
     for method in candidates[1:]:
         gain = losses[chosen] - losses[method]
@@ -314,21 +364,32 @@ def _choose(
 
 
 class PriorShift(BaseEstimator):
-    """Correction of log-odds for a fraud rate that training did not see.
+    """Correction of log-odds for a fraud rate that differs from that of training.
 
-    Where negatives were kept with probability beta, the log-odds of training are too
-    high by -log(beta) (Dal Pozzolo, Caelen, Johnson, Bontempi 2015, "Calibrating
-    probability with undersampling for unbalanced classification", eq. 4). Where the
-    rate of frauds has changed and frauds look as before, they are off by the difference
-    of the logits of the two rates (Elkan 2001, Theorem 2).
+    Use it if negatives were dropped for training, or if the fraud rate has changed. If
+    negatives were kept with probability beta, the log-odds of the model are too high by
+    -log(beta) [1]_. If the fraud rate has changed and frauds look as before, the
+    log-odds are off by the difference of the logits of the two rates [2]_. The
+    correction is a constant that follows from the parameters alone.
 
     Parameters
     ----------
     kept_negatives : float in (0, 1], default=1.0
         Share of the negatives that was kept for training.
     rates : (float, float) or None, default=None
-        Fraud rate of the training rows, before negatives were dropped, and of those to
-        be scored; each in (0, 1).
+        Fraud rate of the training rows before negatives were dropped, and fraud rate of
+        the rows to be scored; each in (0, 1). None: both are the same.
+
+    Attributes
+    ----------
+    constant_ : float
+        Constant that is added to every log-odds.
+
+    References
+    ----------
+    .. [1] A. Dal Pozzolo, O. Caelen, R. A. Johnson, G. Bontempi. Calibrating
+       probability with undersampling for unbalanced classification. CIDM 2015, eq. 4.
+    .. [2] C. Elkan. The foundations of cost-sensitive learning. IJCAI 2001, Theorem 2.
 
     Examples
     --------
@@ -347,9 +408,10 @@ class PriorShift(BaseEstimator):
         self.kept_negatives = kept_negatives
         self.rates = rates
 
+    # A property: it must follow set_params, and predict works without fit.
     @property
     def constant_(self) -> float:
-        """What is added to every log-odds."""
+        """Return the constant that is added to every log-odds."""
         kept = check_real(self.kept_negatives, "kept_negatives", low=0.0, high=1.0)
         if kept == 0.0:
             msg = "kept_negatives must be > 0, got 0.0"
@@ -375,18 +437,31 @@ class PriorShift(BaseEstimator):
         y: Any = None,  # noqa: ARG002
         sample_weight: Any = None,  # noqa: ARG002
     ) -> PriorShift:
-        """Check the parameters.
+        """Check the parameters; nothing is learnt from data.
 
         Parameters
         ----------
         log_odds, y, sample_weight
-            Not used.
+            Not used; present for the interface of calibrators.
 
         Returns
         -------
         self : PriorShift
+
+        Raises
+        ------
+        TypeError
+            If ``kept_negatives`` or a rate is not a number.
+        ValueError
+            If ``kept_negatives`` or a rate is out of range, or ``rates`` is not a pair.
+
+        Examples
+        --------
+        >>> from focal_gbm import PriorShift
+        >>> round(PriorShift(kept_negatives=0.1).fit().constant_, 4)
+        -2.3026
         """
-        _ = self.constant_
+        _ = self.constant_  # reading the property runs the checks
         return self
 
     def predict(self, log_odds: ArrayLike) -> NDArray[np.float64]:
@@ -395,18 +470,33 @@ class PriorShift(BaseEstimator):
         Parameters
         ----------
         log_odds : array-like of shape (n_samples,)
-            Scores.
+            Log-odds of class 1; NaN is refused.
 
         Returns
         -------
         log_odds : ndarray of shape (n_samples,), float64
+            Input plus ``constant_``.
+
+        Raises
+        ------
+        TypeError
+            If ``kept_negatives`` or a rate is not a number.
+        ValueError
+            If a value is NaN, or a parameter is out of range.
+
+        Examples
+        --------
+        >>> from focal_gbm import PriorShift
+        >>> PriorShift(rates=(0.01, 0.02)).predict([0.0, -1.0]).round(4)
+        array([ 0.7033, -0.2967])
         """
         return check_scores(log_odds, "log_odds") + self.constant_
 
 
 def state_of(calibrator: Any) -> dict[str, Any] | None:
-    """Return a calibrator of this module as plain numbers and texts, None if it is none
-    of them."""
+    """Return a calibrator of this module as plain numbers and strings, None for any
+    other object."""
+    # the exact type: a subclass may hold more than is written here
     if type(calibrator) is PriorShift:
         rates = calibrator.rates
         return {
@@ -420,7 +510,10 @@ def state_of(calibrator: Any) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = {
         "type": "LogOddsCalibrator",
-        "parameters": {"method": str(calibrator.method), "cv": int(calibrator.cv)},
+        "parameters": {
+            "method": str(calibrator.method),
+            "cv": check_count(calibrator.cv, "cv", low=2),
+        },
         "method": calibrator.method_,
     }
     fitted = calibrator._map
@@ -438,7 +531,7 @@ def state_of(calibrator: Any) -> dict[str, Any] | None:
 
 
 def from_state(state: Mapping[str, Any] | None) -> Any:
-    """Return the calibrator that :func:`state_of` described, None for None."""
+    """Return the calibrator of a state from :func:`state_of`, None for None."""
     if state is None:
         return None
     if state["type"] == "PriorShift":
@@ -450,7 +543,7 @@ def from_state(state: Mapping[str, Any] | None) -> Any:
         coef = np.asarray(state["coef"], dtype=np.float64)
         fitted = _Parametric(state["method"], _Scale(*state["scale"]), coef)
     elif "x" in state:
-        # thresholds are monotone, and so their own fit
+        # thresholds are monotone, so that a fit to them returns them
         steps = IsotonicRegression(out_of_bounds="clip").fit(state["x"], state["y"])
         fitted = _Steps(steps, state["margin"], state["top"])
     calibrator._map = fitted

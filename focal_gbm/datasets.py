@@ -1,4 +1,8 @@
-"""Card transactions to try things on: an embedded simulator, and real ones to fetch."""
+"""Data sets of card transactions: a simulator, and the public ULB credit-card data set.
+
+:func:`make_transactions` needs no download; :func:`fetch_credit_card_fraud` downloads
+once from OpenML.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ Integers = NDArray[np.int64]
 
 DAY = 86_400.0  # seconds
 WINDOWS = (1, 7, 30)  # days
-N_FAVOURITES = 12  # terminals near home
+N_FAVOURITES = 12  # terminals near home at which a customer pays
 
 TRANSACTION_FEATURES = (
     "amount",
@@ -27,36 +31,35 @@ TRANSACTION_FEATURES = (
     "distance",
     "seconds_since_last",
     "amount_ratio",
-    *(f"customer_{what}_{d}d" for d in WINDOWS for what in ("n", "mean_amount")),
-    *(f"terminal_{what}_{d}d" for d in WINDOWS for what in ("n", "risk")),
+    *(f"customer_{value}_{d}d" for d in WINDOWS for value in ("n", "mean_amount")),
+    *(f"terminal_{value}_{d}d" for d in WINDOWS for value in ("n", "risk")),
 )
 
 SCENARIOS = ("genuine", "skimmed terminal", "stolen card", "leaked card data")
 
-# How a skimmed terminal, a stolen card and leaked data behave; the simulator scales
-# the number of such events to the wanted fraud rate.
-_SKIMMED_SHARE = 0.6  # of the payments there that are made with a cloned card
+# Sizes of one event; the number of events follows from the requested fraud rate.
+_SKIMMED_SHARE = 0.6  # of the payments at the terminal
 _SKIMMED_DAYS = (14, 40)
 _STOLEN_DAYS = 2.0
-_STOLEN_PAYMENTS = 6.0
+_STOLEN_PAYMENTS = 6.0  # mean number
 _LEAKED_DAYS = 14.0
-_LEAKED_PAYMENTS = 6.0
+_LEAKED_PAYMENTS = 6.0  # mean number
 
 
 class _World(NamedTuple):
-    """Who pays where: everything that does not change over time."""
+    """Customers and terminals, one row each, which do not change over time."""
 
-    home: Floats
-    place: Floats
+    home: Floats  # of customers, on a square of side 100
+    place: Floats  # of terminals, on the same square
     typical_amount: Floats
-    spread: Floats
+    spread: Floats  # standard deviation of the logarithm of an amount
     payments_a_day: Floats
     usual_hour: Floats
     favourites: Integers
 
 
 class _Payments(NamedTuple):
-    """Payments in no particular order; ``scenario`` indexes SCENARIOS."""
+    """Payments in any order; ``scenario`` is a position in SCENARIOS."""
 
     seconds: Floats
     customer: Integers
@@ -80,44 +83,52 @@ def make_transactions(
 ) -> pd.DataFrame:
     """Simulate card transactions with fraud, in the order of time.
 
-    Customers live on a square map, pay near home at their own rate, hours and
-    amounts, and travel now and then. Three kinds of fraud are mixed in, a third of
-    the wanted number each: *skimmed terminals*, where for days a share of the
-    payments is made with cloned cards; *stolen cards*, a burst of large payments
-    anywhere within two days; *leaked card data*, small tests and large payments at
-    night among the customer's own for two weeks. The idea of customers, terminals
-    and scenarios is that of the Fraud Detection Handbook [1]_; the model is our own.
+    Customers live on a square map. They pay near home at a rate, at hours and with
+    amounts of their own, and they pay elsewhere now and then. Three kinds of fraud are
+    mixed in, each a third of the frauds:
 
-    Features use the past alone. Aggregates of a customer run over the last 1, 7 and
-    30 days up to and including the payment. The risk of a terminal is the share of
-    fraud among its payments of such a window that ended ``label_delay`` days ago,
-    since labels arrive late, and always before the second of the payment.
+    - *skimmed terminals*: for days a share of the payments is made with cloned cards;
+    - *stolen cards*: a burst of large payments anywhere within two days;
+    - *leaked card data*: small tests and large payments at night, for two weeks, among
+      the customer's own payments.
+
+    Customers, terminals and scenarios are an idea of the Fraud Detection Handbook [1]_;
+    the model is different.
+
+    Features use the past alone. Aggregates of a customer are over the last 1, 7 and 30
+    days up to and including the payment. The risk of a terminal is the share of fraud
+    among its payments in a window of 1, 7 or 30 days. Labels arrive late, so that the
+    window ended ``label_delay`` days ago, and always before the second of the payment.
 
     Parameters
     ----------
     n_customers : int >= 1, default=1000
-        Cards; each makes two payments a day on average.
+        Number of customers, one card each; a customer makes two payments a day on
+        average.
     n_terminals : int >= 1, default=2000
-        Places to pay.
+        Number of terminals at which cards are used.
     n_days : int >= 1, default=90
-        Days simulated. The first 30 days have short windows.
-    random_state : int, Generator or None, default=0
-        Seed. The same int gives the same frame.
+        Number of days. Windows of the first 30 days are cut short at the start.
+    random_state : int >= 0, numpy.random.Generator or None, default=0
+        Seed or source of the random numbers. The same int gives the same frame; None
+        gives a different frame in each call.
     fraud_rate : float in (0, 0.5), default=0.005
         Expected share of fraudulent payments.
     label_delay : float >= 0, default=7.0
-        Days until a label is known; with 0, from the next second on.
+        Days until the label of a payment is known; 0: from the next second on.
 
     Returns
     -------
     transactions : DataFrame
-        One row a payment: ``time``, ``customer_id``, ``terminal_id``, the features
-        named in ``TRANSACTION_FEATURES`` (float32; NaN where the past is empty),
-        ``scenario`` and the label ``is_fraud`` (int8).
+        One row a payment: ``time`` (datetime64[s]), ``customer_id``, ``terminal_id``,
+        the features in ``TRANSACTION_FEATURES`` (float32; NaN where the past is
+        empty), ``scenario`` (category) and the label ``is_fraud`` (int8, 1 for fraud).
 
     Raises
     ------
-    ValueError, TypeError
+    TypeError
+        If an argument is not a number.
+    ValueError
         If a number is out of range.
 
     References
@@ -160,26 +171,27 @@ def fetch_credit_card_fraud(
     as_frame: bool = True,
     data_home: str | PathLike[str] | None = None,
 ) -> Any:
-    """Fetch two days of European card transactions from OpenML (data set 1597).
+    """Fetch the public ULB credit-card data set from OpenML (data set 1597).
 
-    284,807 transactions of September 2013, 492 of them fraud, published by the machine
-    learning group of the Université libre de Bruxelles [1]_. It is downloaded once and
-    kept in ``data_home``.
+    The data set holds 284,807 transactions of two days in September 2013, 492 of them
+    fraud, published by the machine learning group of the Université libre de
+    Bruxelles [1]_. It is downloaded once and kept in ``data_home``.
 
     Parameters
     ----------
     return_X_y : bool, default=False
-        Return features and labels alone.
+        True: return features and labels alone. False: return a Bunch.
     as_frame : bool, default=True
-        Whether features and labels are pandas objects or arrays.
+        True: features and labels are pandas objects. False: NumPy arrays.
     data_home : path or None, default=None
-        Folder of the downloads; None is scikit-learn's.
+        Folder of the downloads; None: the folder of scikit-learn.
 
     Returns
     -------
     data : Bunch, or (X, y)
-        ``data`` float64 of shape (284807, n_features), ``target`` int8 with 1 for
-        fraud, ``feature_names`` and ``DESCR``.
+        Bunch of ``data`` (float64 of shape (284807, n_features)), ``target`` (int8 of
+        shape (284807,), 1 for fraud), ``feature_names`` and ``DESCR``; or the first
+        two alone.
 
     Raises
     ------
@@ -190,8 +202,15 @@ def fetch_credit_card_fraud(
     ----------
     .. [1] A. Dal Pozzolo, O. Caelen, R. A. Johnson, G. Bontempi. Calibrating
        probability with undersampling for unbalanced classification. CIDM 2015.
+
+    Examples
+    --------
+    >>> from focal_gbm.datasets import fetch_credit_card_fraud
+    >>> X, y = fetch_credit_card_fraud(return_X_y=True)  # doctest: +SKIP
+    >>> len(y), int(y.sum())  # doctest: +SKIP
+    (284807, 492)
     """
-    # Half a second that the simulator does without.
+    # imported here: they take half a second, which the simulator does not need
     from sklearn.datasets import fetch_openml
     from sklearn.utils import Bunch
 
@@ -205,6 +224,7 @@ def fetch_credit_card_fraud(
 
 
 def _generator(random_state: Any) -> Generator:
+    """Return the generator of a seed, with an error that names ``random_state``."""
     try:
         return np.random.default_rng(random_state)
     except (TypeError, ValueError) as error:
@@ -214,9 +234,12 @@ def _generator(random_state: Any) -> Generator:
 
 
 def _make_world(rng: Generator, n_customers: int, n_terminals: int) -> _World:
+    """Return random customers and terminals."""
+    # here and below: another order of draws changes the frame of a seed
     home = rng.uniform(0, 100, (n_customers, 2))
     place = rng.uniform(0, 100, (n_terminals, 2))
     k = min(N_FAVOURITES, n_terminals)
+    # with k=1 the query drops the second axis, hence the reshape
     favourites = cKDTree(place).query(home, k=k)[1].reshape(n_customers, k)
     return _World(
         home,
@@ -230,7 +253,7 @@ def _make_world(rng: Generator, n_customers: int, n_terminals: int) -> _World:
 
 
 def _pay(rng: Generator, world: _World, n_days: int) -> _Payments:
-    """Return the payments that customers make themselves."""
+    """Return the genuine payments, made by the customers."""
     n_each = rng.poisson(world.payments_a_day * n_days)
     n_each[0] = max(n_each[0], 1)  # never an empty frame
     customer = np.repeat(np.arange(len(n_each)), n_each)
@@ -238,6 +261,7 @@ def _pay(rng: Generator, world: _World, n_days: int) -> _Payments:
     hour = rng.normal(world.usual_hour[customer], 3.5) % 24
     seconds = (rng.integers(0, n_days, n) + hour / 24) * DAY
     k = world.favourites.shape[1]
+    # nearer terminals are used more often
     nth = np.minimum(rng.geometric(0.25, n) - 1, k - 1)
     terminal = world.favourites[customer, nth]
     is_away = rng.random(n) < 0.05
@@ -249,6 +273,7 @@ def _pay(rng: Generator, world: _World, n_days: int) -> _Payments:
 def _amounts(
     rng: Generator, world: _World, customer: Integers, factor: Floats
 ) -> Floats:
+    """Return amounts >= 0.01, ``factor`` times those typical of each customer."""
     exponent = rng.normal(0.0, world.spread[customer])
     amount = world.typical_amount[customer] * factor * np.exp(exponent)
     return np.maximum(np.round(amount, 2), 0.01)
@@ -268,6 +293,7 @@ def _skim(
     terminals = rng.integers(0, n_terminals, n_events)
     starts = rng.uniform(0, n_days, n_events) * DAY
     ends = starts + rng.uniform(*_SKIMMED_DAYS, n_events) * DAY
+    # sorted, so that the payments of a terminal are found by binary search
     order = np.argsort(genuine.terminal, kind="stable")
     sorted_terminals = genuine.terminal[order]
     scenario = genuine.scenario.copy()
@@ -312,8 +338,9 @@ def _leak(rng: Generator, world: _World, n_days: int, n_fraud: float) -> _Paymen
 def _events(
     rng: Generator, world: _World, n_days: int, n_fraud: float, payments: float
 ) -> tuple[Integers, Floats]:
-    """Return customer and start of each fraudulent payment, event by event."""
+    """Return customer and start of the event of each fraudulent payment."""
     n_events = rng.poisson(n_fraud / payments)
+    # an event has at least one payment, and ``payments`` on average
     n_each = 1 + rng.poisson(payments - 1, n_events)
     customer = rng.integers(0, len(world.home), n_events)
     start = rng.uniform(0, n_days, n_events) * DAY
@@ -321,6 +348,7 @@ def _events(
 
 
 def _within(payments: _Payments, n_days: int) -> _Payments:
+    """Return the payments before the end of the last day."""
     return payments.taken(payments.seconds < n_days * DAY)
 
 
@@ -346,7 +374,7 @@ def _frame(world: _World, payments: _Payments, label_delay: float) -> pd.DataFra
         columns[f"customer_mean_amount_{days}d"] = total / n
         n, frauds = by_terminal.sums(is_fraud, window, label_delay)
         columns[f"terminal_n_{days}d"] = n
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore"):  # 0 / 0: NaN for an empty window
             columns[f"terminal_risk_{days}d"] = frauds / n
     columns["amount_ratio"] = amount / columns["customer_mean_amount_30d"]
     return pd.DataFrame(
@@ -362,10 +390,11 @@ def _frame(world: _World, payments: _Payments, label_delay: float) -> pd.DataFra
 
 
 class _History:
-    """Sums over the past of each entity, by binary search in one sorted key."""
+    """Sums over the past of each customer or terminal, by binary search in one sorted
+    key of entity and time."""
 
     def __init__(self, entity: Integers, seconds: Floats) -> None:
-        # far enough apart that a window never reaches the entity before
+        # keys of two entities are further apart than any window reaches
         stride = seconds.max() + 1000 * DAY
         self._order = np.lexsort((seconds, entity))
         self._entity, self._seconds = entity, seconds
@@ -376,9 +405,9 @@ class _History:
         self, values: Floats, window: float, delay: float | None = None
     ) -> tuple[Floats, Floats]:
         """Return count and sum of ``values`` in (t - delay - window, t - delay], but
-        for the second of t and later ones; without a delay in (t - window, t]."""
+        not in the second of t or later; with delay None in (t - window, t]."""
         total = np.concatenate(([0.0], np.cumsum(values[self._order])))
-        # all of the past is over then, and no delay reaches another entity
+        # all of the past is over by then; more would reach another entity's keys
         late = min(delay or 0.0, self._seconds.max() + DAY)
         first = np.searchsorted(self._key, self._key - late - window, side="right")
         end = np.searchsorted(self._key, self._key - late, side="right")
@@ -388,13 +417,14 @@ class _History:
         return n, self._unsorted(total[end] - total[first])
 
     def since_last(self) -> Floats:
-        """Return the seconds since the entity's payment before, NaN for the first."""
+        """Return the seconds since the entity's previous payment, NaN for the first."""
         seconds, entity = self._seconds[self._order], self._entity[self._order]
         gap = np.diff(seconds, prepend=np.nan)
         gap[np.flatnonzero(np.diff(entity, prepend=-1))] = np.nan
         return self._unsorted(gap)
 
     def _unsorted(self, values: Floats) -> Floats:
+        """Return values in the order of the rows."""
         out = np.empty_like(values)
         out[self._order] = values
         return out

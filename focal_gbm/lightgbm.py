@@ -1,14 +1,8 @@
-"""FocalLGBMClassifier: focal loss on LightGBM, with probabilities that hold.
+"""FocalLGBMClassifier: focal loss on LightGBM, with honest probabilities.
 
-LightGBM calls a custom objective once per iteration but gives it none of what its
-own objectives get: no start, no class weights, no right metrics, no sigmoid in the
-saved model. This module adds them around the parent's fit:
-
-- raw scores are offset by the start, in the objective and in the metrics;
-- class weights act in the loss, where they cannot shift the probability;
-- the moment the parent stores the trained booster, the start and a closing constant
-  go into the leaves of its first tree, and its text says the objective whose sigmoid
-  every reader knows. Wrappers around ``fit`` (MLflow's autolog) copy it right then.
+LightGBM calls a custom objective once an iteration, and leaves out what its own
+objectives get: a start, class weights, metrics on probabilities, and a sigmoid in the
+saved model. FocalLGBMClassifier adds them around the fit of LGBMClassifier.
 """
 
 from __future__ import annotations
@@ -51,8 +45,8 @@ from focal_gbm._estimators.lightgbm.parameters import (
     booster_parameters,
     check_parameters,
     class_factors,
-    given,
     known_parameters,
+    value_of,
 )
 from focal_gbm._estimators.lightgbm.saved_model import has_split
 from focal_gbm._estimators.lightgbm.session import Session
@@ -66,79 +60,101 @@ _PLAIN = (str, int, float, type(None))
 
 
 class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
-    """LightGBM classifier with focal loss and probabilities that hold.
+    """LightGBM classifier with focal loss and honest probabilities.
 
-    Everything of :class:`lightgbm.LGBMClassifier` stays. Only binary targets are
-    supported; the positive class is the second in sorted order.
+    Use it in place of :class:`lightgbm.LGBMClassifier` to find a rare class, such as
+    card fraud. Parameters, early stopping, callbacks, categorical columns, missing
+    values, sparse matrices, data frames and tools (SHAP, pipelines, searches, pickle)
+    work as they do there. The target has two classes; the positive class is the second
+    in sorted order.
 
-    With the default link the booster boosts the log-odds of the positive class, so
-    that its raw score is the log-odds and expit of it the probability, here and in
-    every reader of the saved model. ``class_weight``, ``scale_pos_weight``,
-    ``is_unbalance`` and ``focal_alpha`` shape the training and never shift the
-    probabilities; all but ``focal_alpha`` move the decision of ``predict``.
-    ``sample_weight`` describes the population that the probabilities refer to.
+    With the default link the booster's raw score is the log-odds of the positive class,
+    and expit of the raw score is the probability, here and in every reader of the saved
+    model.
 
-    The mean probability of the training rows is their observed rate. On later rows it
-    is as good as the trees: an over-fitted model understates the rate of new frauds
-    (benchmarks/LATER_WEEKS.md), which ``calibrate`` on later labels puts right.
+    ``class_weight``, ``scale_pos_weight``, ``is_unbalance`` and ``focal_alpha`` decide
+    on which rows training concentrates. They never shift the probabilities. All but
+    ``focal_alpha`` move the threshold of ``predict``. ``sample_weight`` is the number
+    of rows of the population that a row represents; the probabilities refer to that
+    population.
+
+    How a fit proceeds:
+
+    1. Parameters, data and evaluation sets are checked. A fit that fails, then or
+       later, leaves the estimator as it was.
+    2. The start is set: ``start`` times the log-odds of the base rate.
+    3. With ``calibration``, a model is fitted in each fold, and the calibrator learns
+       from the log-odds of the held-out rows.
+    4. LightGBM trains on all rows. In each iteration it passes the raw scores to a
+       :class:`FocalObjective` and receives gradient and Hessian.
+    5. A closing constant goes into the leaves of the first tree, so that the mean
+       probability of the training rows is their observed rate. All fitted attributes
+       are set together.
+
+    On later rows the mean probability is only as good as the trees: a model that
+    over-fits predicts too few of the new frauds
+    (benchmarks/calibration/later_weeks.md). Call ``calibrate`` with later labels to
+    correct that.
 
     Parameters
     ----------
     focal_gamma : float in [0, 30], default=2.0
-        How much less an uncertain row counts than a confident one, right or wrong: a
-        row at even odds has 0.67 of the weight at gamma 2 and 0.15 at gamma 5. 0 is
-        log-loss. With ``link="logit"`` up to 1000.
+        Focusing parameter: how much less an uncertain row counts than a confident one,
+        whether that is right or wrong. A row at even odds has 0.67 of the weight at
+        gamma 2, and 0.15 at gamma 5. 0 is log-loss. Up to 1000 with ``link="logit"``.
     focal_alpha : float in (0, 1) or None, default=None
-        Weight of the positive class, 1 - focal_alpha being that of the negative.
-        None: both weigh 1.
+        Weight of the positive class; the negative class has the weight 1 - focal_alpha.
+        None: both classes have the weight 1.
     link : {"posterior", "logit"}, default="posterior"
-        "posterior": the raw score is the log-odds. "logit": it is the logit of the
-        classic form, and the closed form of :class:`FocalLoss` makes probabilities
-        of it in ``decision_function`` and ``predict_proba``; a plain booster then
-        returns raw scores, for which expit would be no probability. Derivatives of
-        "logit" shrink as rows get easy, so ``min_child_weight`` and ``reg_lambda``
-        bite harder than with log-loss.
+        Scale of the raw score. "posterior": the log-odds of the positive class.
+        "logit": the logit of the classic form, which ``decision_function`` and
+        ``predict_proba`` convert by the closed form of :class:`FocalLoss`; a plain
+        booster then returns raw scores, and expit of those is no probability. With
+        "logit" derivatives shrink as rows become easy, so ``min_child_weight`` and
+        ``reg_lambda`` restrict the trees more than with log-loss.
     max_step : float > 0 or None, default=4.0
-        Bound on the step of a leaf in log-odds, before the learning rate; handed to
-        ``max_delta_step`` unless you set that. None: no bound. A leaf of frauds
-        alone asks for a step of 1 / rate, by which plain boosting collapses on rare
+        Bound on the step of a leaf in log-odds, before the learning rate. It becomes
+        ``max_delta_step`` unless you set that. None: no bound. A leaf of frauds alone
+        has a Newton step of 1 / rate, which makes plain boosting collapse on rare
         classes.
     start : float in [0, 1], default=0.5
-        Where boosting begins, as a share of the log-odds of the base rate. Without
-        effect when ``init_model`` or ``init_score`` say where.
+        Where boosting begins, as a share of the log-odds of the base rate. It has no
+        effect with ``init_model`` or ``init_score``, which set the start.
     progress : bool, default=False
         Show a progress bar over the iterations; needs tqdm.
     calibration : str, estimator or None, default=None
-        A method of :class:`LogOddsCalibrator`, a :class:`PriorShift`, or an estimator
-        with ``fit`` and ``predict`` on log-odds, fitted to rows left out in turn; the
-        booster then learns from all. None: the closed form alone. See ``calibrate``
-        for later rows. Readers of the booster alone
-        (``booster_.save_model``, ONNX, treelite) know nothing of it; pickle, joblib
-        and skops keep it. Metrics of the training
-        are measured before a fitted calibrator and after a ``PriorShift``. Callbacks
-        of the user's that have copies act in the folds by a copy, so that these stop
-        as the model does.
+        Calibrator of the log-odds: a method of :class:`LogOddsCalibrator`, a
+        :class:`PriorShift`, or an estimator with ``fit`` and ``predict`` on log-odds.
+        It is fitted to the held-out rows of each fold; the booster then trains on all
+        rows. None: no calibrator. See ``calibrate`` for later rows. pickle, joblib and
+        skops save the calibrator; readers of the booster alone
+        (``booster_.save_model``, ONNX, treelite) do not see it. Metrics in training are
+        measured before a fitted calibrator and after a ``PriorShift``. Your callbacks
+        act in the folds too, each as a copy, if they can be copied.
     calibration_cv : int, splitter or iterable of splits, default=5
-        The folds; for transactions in the order of time, ``TimeSeriesSplit``. A
-        splitter is called with X and y; for one that needs groups, pass
+        The folds. Use ``TimeSeriesSplit`` for transactions in time order. A splitter
+        is called with X and y; if it needs groups, pass
         ``list(splitter.split(X, y, groups))``.
     min_child_weight : float, default=1.0
-        As in LightGBM, whose 1e-3 lets leaves of one or two positives through.
+        Least sum of Hessians in a leaf. LightGBM's default of 1e-3 allows leaves of one
+        or two positives.
     boosting_type, num_leaves, ..., verbose
-        As in :class:`lightgbm.LGBMClassifier`. ``objective`` may be None or
-        "binary"; ``boosting_type="rf"`` cannot be had with a custom objective.
+        Parameters of :class:`lightgbm.LGBMClassifier`, with its meaning and defaults.
+        ``objective`` may be None or "binary". ``boosting_type="rf"`` is refused, since
+        LightGBM has no random forests with a custom objective.
     **kwargs
-        Every other parameter of LightGBM, by any of its names. Unknown ones are
-        refused at fit, and so are those without effect under a custom objective.
+        Every other parameter of LightGBM, by any of its names. Unknown parameters are
+        refused at fit, and so are parameters that a custom objective leaves without
+        effect.
 
     Attributes
     ----------
     loss_ : FocalLoss
-        The loss trained with, class weights included in its alpha.
+        Loss of the training; its alpha includes the class weights.
     calibrator_ : estimator or None
-        What maps log-odds to calibrated ones.
+        Fitted calibrator, which maps log-odds to calibrated log-odds.
     threshold_ : float
-        Probability above which ``predict`` says the positive class: 1/2, or with
+        Probability above which ``predict`` returns the positive class: 1/2, or with
         class weights w_0 / (w_0 + w_1), the decision of least weighted error
         (Elkan 2001, "The foundations of cost-sensitive learning", eq. 2).
     classes_ : ndarray of shape (2,)
@@ -146,8 +162,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
 
     Notes
     -----
-    Start and closing constant stand in the leaves of the first tree, and so
-    ``start_iteration > 0`` leaves them out, as it does LightGBM's own bias.
+    Start and closing constant are in the leaves of the first tree, as LightGBM's own
+    bias is. ``start_iteration > 0`` therefore leaves both out.
 
     Examples
     --------
@@ -216,7 +232,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         eval_X: Any = None,
         eval_y: Any = None,
     ) -> FocalLGBMClassifier:
-        """Fit the model.
+        """Fit the model to training rows.
 
         Parameters
         ----------
@@ -224,45 +240,50 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             Features.
         y : array-like of shape (n_samples,)
             Labels of two classes: numbers, booleans, texts or dates. The second in
-            sorted order is the positive class; a warning names it if most rows have
-            it.
+            sorted order is the positive class. A warning names the positive class if
+            most rows have it.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Finite weights >= 0: how many rows of the population a row stands for.
+            Finite weights >= 0: the number of rows of the population that a row
+            represents. None: 1 for every row.
         init_score : array-like of shape (n_samples,) or None, default=None
-            Raw scores to begin from. One value for all rows becomes part of the
-            model. Scores that differ by row do not, as in LightGBM: add a row's own
-            to its raw score before you read a probability.
+            Raw scores at which boosting begins. One value for all rows becomes part of
+            the model. Scores that differ by row do not, here and in LightGBM: add the
+            score of a row to its raw score before you compute a probability.
         eval_set : iterable of pairs (X, y), or one pair, default=None
-            Rows to measure the metrics on after each iteration; an empty one is none.
-            Labels equal to those of ``y``, of whichever dtype. LightGBM 4.7 deprecates
-            it in favour of ``eval_X`` and ``eval_y``, which work here on every
-            supported version.
+            Evaluation sets, on which the metrics are measured after each iteration. An
+            empty iterable means none. Their labels must be equal to labels of ``y``;
+            the dtype may differ. LightGBM 4.7 deprecates ``eval_set`` in favour of
+            ``eval_X`` and ``eval_y``, which work here on every supported version.
         eval_X, eval_y : features and labels, or tuples of them, default=None
-            The same sets by part.
+            The evaluation sets in two arguments, in place of ``eval_set``.
         eval_names : iterable of str, default=None
-            How the sets are listed.
+            Names of the evaluation sets in the results.
         eval_sample_weight, eval_class_weight : iterable or dict or None, default=None
-            By position: weights of the rows and of the classes of each set.
+            Weights of the rows and of the classes of each evaluation set, by position.
         eval_init_score : list or dict or None, default=None
-            Needed with an ``init_score`` that differs by row, and only then.
+            Initial raw scores of each evaluation set, by position. Needed where
+            ``init_score`` differs by row, and refused without ``init_score``.
         eval_metric : str, callable, or list of them, default=None
-            "auc" and "average_precision" are LightGBM's own. "binary_logloss" (which
-            is always there unless ``metric`` says otherwise), "cross_entropy" and
-            "binary_error" are computed on the probabilities, where LightGBM would
-            take raw scores for them, and so are the names that :class:`FocalMetric`
-            knows. A :class:`FocalMetric` is measured with this estimator's loss; other
-            callables get probabilities, as with LightGBM's own objectives. LightGBM
-            lists its own metrics first, which matters to ``first_metric_only``.
+            Metrics of the evaluation sets. "auc" and "average_precision" are LightGBM's
+            own. "binary_logloss" (measured by default, unless ``metric`` is set),
+            "cross_entropy", "binary_error" and the names of :class:`FocalMetric` are
+            computed here on the probabilities, because LightGBM would compute them on
+            raw scores. A :class:`FocalMetric` is measured with this estimator's loss.
+            Other callables receive probabilities, as they do with LightGBM's own
+            objectives. LightGBM lists its own metrics first, which matters for
+            ``first_metric_only``.
         feature_name : iterable of str or "auto", default="auto"
-            Names of the columns; "auto" takes those of a data frame.
+            Names of the columns. "auto": the columns of a data frame.
         categorical_feature : iterable of str or int, or "auto", default="auto"
-            Columns to split by category; "auto" takes the unordered categories of
+            Columns that are split by category. "auto": the unordered categories of
             pandas.
         callbacks : iterable of callables or None, default=None
-            Called by LightGBM with the state of the training in each iteration.
+            Callables that LightGBM calls in each iteration with the state of the
+            training.
         init_model : str, Path, Booster, LGBMModel or None, default=None
-            Model to continue, on the same scale: a focal one of the same link, or
-            for the posterior link any whose raw score is the log-odds.
+            Model whose training is continued. Its raw scores must be on the scale of
+            ``link``: a focal model of the same link or, for the posterior link, any
+            model whose raw score is the log-odds.
 
         Returns
         -------
@@ -271,12 +292,13 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         Raises
         ------
         ValueError, TypeError
-            If a parameter or an input cannot be used; the message names it. A fit that
-            fails or is interrupted leaves the estimator as it was.
+            If a parameter or an argument cannot be used; the message names it and the
+            cure. A fit that fails or is interrupted leaves the estimator as it was.
         """
         parameters = self.get_params(deep=False)
         check_parameters(parameters, self._own_parameters())
-        given_X, X = X, in_memory(X)
+        # the user's own X is compared with evaluation sets by identity
+        X_as_passed, X = X, in_memory(X)
         check_columns(X, "LightGBM", any_arrow=False)
         eval_sets = pairs_of(eval_set, eval_X, eval_y)
         eval_scores = listed(eval_init_score, "eval_init_score")
@@ -291,17 +313,17 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             class_factors=partial(class_factors, parameters),
             raw_start=raw_start,
             init_score=score_by_row,
-            begins_at_zero=True,
-            n_jobs=self._process_n_jobs(given(parameters, "num_threads")),
+            begins_at_zero=True,  # LightGBM, with a custom objective
+            n_jobs=self._process_n_jobs(value_of(parameters, "num_threads")),
         )
         if init_score is not None:
             check_vector(init_score, "init_score", np.float64, len(training.y))
         labels = training.labels
-        metric = given(parameters, "metric", "binary_logloss")
+        metric = value_of(parameters, "metric", "binary_logloss")
         if not callable(eval_metric):
             eval_metric = listed(eval_metric, "eval_metric")
         session = Session.of(training, eval_metric, metric)
-        eval_sets = session.encoded(eval_sets, given_X, y, labels)
+        eval_sets = session.encoded(eval_sets, X_as_passed, y, labels)
         of_sets = {
             "eval_names": listed(eval_names, "eval_names"),
             "eval_sample_weight": listed(eval_sample_weight, "eval_sample_weight"),
@@ -310,7 +332,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         eval_weights = of_sets["eval_sample_weight"]
         check_eval_weights(eval_sets, eval_weights, "eval_sample_weight")
         check_eval_scores(eval_sets, eval_scores, "eval_init_score")
-        if score_by_row is None:
+        if score_by_row is None:  # the start is in the objective and in the metrics
             eval_scores = None
         callbacks = listed(callbacks, "callbacks") or []
         for message in check_eval_classes(
@@ -336,6 +358,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             **of_columns,
         )
         session = replace(session, calibrator=calibrator)
+        # after the user's callbacks, which may end the training
         callbacks.append(WithoutReset())
         if scores_are_predictions(parameters):
             callbacks.append(session.closing)
@@ -377,10 +400,26 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         validate_features: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Return the class of each row: the positive one above ``threshold_``.
+        """Return the class of each row: the positive class above ``threshold_``.
 
-        The arguments are those of :meth:`predict_proba`; with ``raw_score``,
-        ``pred_leaf`` or ``pred_contrib`` the result is LightGBM's own.
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Features.
+        raw_score, pred_leaf, pred_contrib : bool, default=False
+            Return the raw scores, the leaf of each tree or the contributions of the
+            columns in place of classes, as LightGBM computes them.
+        start_iteration, num_iteration : int or None
+            First iteration to use, and how many; None: up to the best iteration.
+        validate_features : bool, default=False
+            Whether the columns must have the names of the training columns.
+        **kwargs
+            Parameters of prediction for LightGBM.
+
+        Returns
+        -------
+        classes : ndarray of shape (n_samples,)
+            Members of ``classes_``.
         """
         result = self.predict_proba(
             X,
@@ -413,8 +452,15 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         ----------
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
             Features.
-        raw_score, start_iteration, ..., **kwargs
-            As in LightGBM: what to return instead, and the trees to use.
+        raw_score, pred_leaf, pred_contrib : bool, default=False
+            Return the raw scores, the leaf of each tree or the contributions of the
+            columns in place of probabilities, as LightGBM computes them.
+        start_iteration, num_iteration : int or None
+            First iteration to use, and how many; None: up to the best iteration.
+        validate_features : bool, default=False
+            Whether the columns must have the names of the training columns.
+        **kwargs
+            Parameters of prediction for LightGBM.
 
         Returns
         -------
@@ -451,7 +497,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         parameters : dict
             Values by name.
         """
-        return self._as_given(super().get_params(deep))
+        return self._as_set(super().get_params(deep))
 
     @classmethod
     def _library_parameters(cls) -> set[str]:

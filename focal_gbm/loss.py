@@ -1,4 +1,8 @@
-"""Focal loss in exact float64 arithmetic; knows nothing of boosters."""
+"""Focal loss, its exact derivatives and its probabilities, in float64.
+
+:class:`FocalLoss` needs no booster. The objectives in :mod:`focal_gbm.objective`
+compute the same loss in float32, for training.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,11 @@ LINKS = ("posterior", "logit")
 @suggest_parameters
 @dataclass(frozen=True)
 class FocalLoss:
-    r"""Binary focal loss and its exact derivatives.
+    r"""Binary focal loss, its exact derivatives and its probabilities.
+
+    Use this class to evaluate the loss outside a booster, or to turn raw scores into
+    probabilities. To train a booster, use an estimator or
+    :class:`~focal_gbm.FocalObjective`.
 
     Domain: ``y_true`` in {0, 1}, ``raw_prediction`` any real number.
 
@@ -41,9 +49,9 @@ class FocalLoss:
         gradient  -(2 y - 1) alpha_y q^gamma (gamma p l + q)
         Hessian   alpha_y q^gamma p (gamma l (gamma p - q) + (2 gamma + 1) q)
 
-    Focal loss is not proper: expit(z) is no probability. Its minimiser and the
-    posterior are tied by a closed form [2]_; on the log-odds scale, with
-    rho(x) = exp(x) log1p(exp(-x)) and r = log(alpha_1 / alpha_0)::
+    Focal loss is not proper: expit(z) is not a probability. A closed form [2]_ maps
+    the minimiser z to the posterior. On the log-odds scale, with
+    rho(x) = exp(x) log1p(exp(-x)) and r = log(alpha_1 / alpha_0), the map is::
 
         x = (1 + gamma) z + log1p(gamma rho(-z)) - log1p(gamma rho(z))
         f = x - r                                  the log-odds of class 1
@@ -58,24 +66,32 @@ class FocalLoss:
     Parameters
     ----------
     gamma : float in [0, 1000], default=2.0
-        Focusing parameter; 0 is log-loss. On the log-odds scale, that of the default
-        link, focal loss is log-loss with a weight that depends on the log-odds alone.
-        Uncertain rows, whose log-odds are near 0, weigh less than the others (0.67
-        times as much at gamma 2, 0.15 at gamma 5); confident rows keep their weight,
-        be they right or wrong.
+        Focusing parameter; 0 is log-loss. On the scale of the default link, focal
+        loss is log-loss with a weight that depends on the log-odds alone. Uncertain
+        rows, whose log-odds are near 0, weigh less than the others: 0.67 times as
+        much at gamma 2, 0.15 times at gamma 5. Confident rows keep their weight,
+        whether right or wrong.
     alpha : float in (0, 1) or None, default=None
-        Weight of class 1; class 0 weighs 1 - alpha. None: both weigh 1. It shapes
-        the training and never shifts the probability.
+        Weight of class 1; class 0 weighs 1 - alpha. None: both classes weigh 1. The
+        weight affects training and never shifts the probability.
     link : {"posterior", "logit"}, default="posterior"
-        What ``raw_prediction`` is: f, the log-odds of class 1, or z, the classic
-        form.
+        Scale of ``raw_prediction``: "posterior" is f, the log-odds of class 1;
+        "logit" is z, the logit of the focal score, as in the classic form.
+
+    Raises
+    ------
+    TypeError
+        If ``gamma`` or ``alpha`` is not a number, or a parameter is unknown.
+    ValueError
+        If ``gamma`` or ``alpha`` is out of range, or ``link`` is unknown.
 
     Notes
     -----
     gamma = 0 : log-loss times alpha_y on both links; "logit" is then f + r.
-    gamma > 0 : the Hessian of "logit" is negative on rows that are far missed.
+    gamma > 0 : the Hessian of "logit" is negative on rows whose score is far on the
+    wrong side.
     raw_prediction -> +-inf : the gradient tends to 0 for rows on the right side
-    and to -+alpha_y (divided by 1 + gamma on "posterior") for missed ones.
+    and to -+alpha_y (divided by 1 + gamma on "posterior") for rows on the wrong side.
 
     References
     ----------
@@ -101,13 +117,15 @@ class FocalLoss:
 
     def __post_init__(self) -> None:
         gamma = check_real(self.gamma, "gamma", low=0.0, high=LARGEST_GAMMA)
+        # a frozen data class refuses a plain assignment
         object.__setattr__(self, "gamma", gamma)
         object.__setattr__(self, "alpha", check_alpha(self.alpha))
         check_option(self.link, "link", LINKS)
 
+    # Properties, not fields: equality and repr are to compare parameters alone.
     @property
     def class_weights(self) -> tuple[float, float]:
-        """Weights of class 0 and class 1."""
+        """Return the weights of class 0 and class 1."""
         return (1.0, 1.0) if self.alpha is None else (1.0 - self.alpha, self.alpha)
 
     @property
@@ -122,28 +140,29 @@ class FocalLoss:
         raw_prediction: ArrayLike,
         sample_weight: ArrayLike | None = None,
     ) -> Float64Array:
-        """Return the loss of each row, not averaged.
+        """Return the weighted loss of each row, not averaged.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
             Labels, 0 or 1.
         raw_prediction : array-like of shape (n_samples,)
-            Scores on the scale of ``link``.
+            Raw scores on the scale of ``link``: log-odds of class 1, or the logit
+            of the focal score. Infinite scores are allowed, NaN is refused.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Finite factors >= 0; None means 1.
+            Finite weights >= 0, not all 0; None: 1 each.
 
         Returns
         -------
         loss : ndarray of shape (n_samples,), float64
-            Infinite for an infinite score on the wrong side, or where the product with
-            a weight is beyond float64.
+            Values >= 0; infinite if an infinite score is on the wrong side, or if the
+            product with a weight overflows float64.
 
         Raises
         ------
         ValueError
             If a label is not 0 or 1, a score is NaN, a weight is negative or not
-            finite, or lengths differ.
+            finite, all weights are 0, or lengths differ.
 
         Examples
         --------
@@ -152,14 +171,14 @@ class FocalLoss:
         array([0.6931, 0.6931])
         """
         score, y, weight = _checked(y_true, raw_prediction, sample_weight)
-        if self.link == "posterior":
+        if self.link == "posterior":  # the kernel is the classic form, of z
             score = _mapped(cpu.fill_raw_score, score + self.shift, self.gamma)
         out = np.empty_like(score)
         cpu.fill_loss(score, y, self.gamma, out)
         out *= np.where(y > 0, self.class_weights[1], self.class_weights[0])
         if weight is None:
             return out
-        with np.errstate(over="ignore"):  # a loss may be infinite, and times 0 it is 0
+        with np.errstate(over="ignore"):  # an infinite loss times 0 is to be 0
             return np.multiply(out, weight, where=weight > 0, out=np.zeros_like(out))
 
     def gradient(
@@ -175,13 +194,21 @@ class FocalLoss:
         y_true : array-like of shape (n_samples,)
             Labels, 0 or 1.
         raw_prediction : array-like of shape (n_samples,)
-            Scores on the scale of ``link``.
+            Raw scores on the scale of ``link``: log-odds of class 1, or the logit
+            of the focal score. Infinite scores are allowed, NaN is refused.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Finite factors >= 0, below 4e307; None means 1.
+            Finite weights in [0, 4e307), not all 0; None: 1 each.
 
         Returns
         -------
         gradient : ndarray of shape (n_samples,), float64
+            Weighted first derivative with respect to ``raw_prediction``.
+
+        Raises
+        ------
+        ValueError
+            If a label is not 0 or 1, a score is NaN, a weight is negative, not finite
+            or too large, all weights are 0, or lengths differ.
 
         Examples
         --------
@@ -197,23 +224,31 @@ class FocalLoss:
         raw_prediction: ArrayLike,
         sample_weight: ArrayLike | None = None,
     ) -> tuple[Float64Array, Float64Array]:
-        """Return the first and second derivative of each row.
+        """Return the first and second derivative of the loss of each row.
 
-        The Hessian is the expected one on "posterior", which is never negative,
-        and the exact one on "logit".
+        With link "posterior" the Hessian is the expected Hessian (Fisher scoring) and
+        never negative; with link "logit" it is the exact second derivative.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
             Labels, 0 or 1.
         raw_prediction : array-like of shape (n_samples,)
-            Scores on the scale of ``link``.
+            Raw scores on the scale of ``link``: log-odds of class 1, or the logit
+            of the focal score. Infinite scores are allowed, NaN is refused.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Finite factors >= 0, below 4e307; None means 1.
+            Finite weights in [0, 4e307), not all 0; None: 1 each.
 
         Returns
         -------
         gradient, hessian : ndarray of shape (n_samples,), float64
+            Weighted derivatives with respect to ``raw_prediction``.
+
+        Raises
+        ------
+        ValueError
+            If a label is not 0 or 1, a score is NaN, a weight is negative, not finite
+            or too large, all weights are 0, or lengths differ.
 
         Examples
         --------
@@ -227,9 +262,11 @@ class FocalLoss:
         if self.link == "posterior":
             form, shift = ExactPosterior(self.gamma), self.shift
         else:
+            # f differs from x by the shift; z is a score already
             form, shift = Exact(self.gamma), 0.0
         gradient, hessian = np.empty_like(score), np.empty_like(score)
         weights = self.class_weights
+        # checked before the loop, which does not report the number of a bad row
         limit = cpu.too_heavy(weights, np.float64)
         check_heaviest(weight, limit, np.float64)
         cpu.fill_derivatives(
@@ -238,17 +275,23 @@ class FocalLoss:
         return gradient, hessian
 
     def log_odds(self, raw_prediction: ArrayLike) -> Float64Array:
-        """Return the log-odds of class 1 that the scores stand for.
+        """Return the log-odds of class 1 for raw scores.
 
         Parameters
         ----------
         raw_prediction : array-like of shape (n_samples,)
-            Scores on the scale of ``link``; with "posterior" they are returned.
+            Raw scores on the scale of ``link``: log-odds of class 1, of which a copy is
+            returned, or the logit of the focal score. NaN is refused.
 
         Returns
         -------
         log_odds : ndarray of shape (n_samples,), float64
             Strictly increasing in ``raw_prediction``.
+
+        Raises
+        ------
+        ValueError
+            If a score is NaN.
 
         Examples
         --------
@@ -258,7 +301,7 @@ class FocalLoss:
         """
         score = check_scores(raw_prediction, "raw_prediction")
         if self.link == "posterior":
-            return score.copy()
+            return score.copy()  # the result is the caller's to change
         return _mapped(cpu.fill_log_odds, score, self.gamma) - self.shift
 
     def probability(self, raw_prediction: ArrayLike) -> Float64Array:
@@ -267,11 +310,18 @@ class FocalLoss:
         Parameters
         ----------
         raw_prediction : array-like of shape (n_samples,)
-            Scores on the scale of ``link``.
+            Raw scores on the scale of ``link``: log-odds of class 1, or the logit
+            of the focal score. Infinite scores are allowed, NaN is refused.
 
         Returns
         -------
         probability : ndarray of shape (n_samples,), float64
+            Values in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If a score is NaN.
 
         Examples
         --------
@@ -280,21 +330,26 @@ class FocalLoss:
         array([0.5])
         """
         x = self.log_odds(raw_prediction)
-        e = np.exp(-np.abs(x))
+        e = np.exp(-np.abs(x))  # exp(-x) would overflow for x below -709
         return np.where(x < 0, e, 1.0) / (1.0 + e)
 
     def raw_prediction(self, log_odds: ArrayLike) -> Float64Array:
-        """Return the scores that stand for the given log-odds of class 1.
+        """Return the raw scores for log-odds of class 1, the inverse of `log_odds`.
 
         Parameters
         ----------
         log_odds : array-like of shape (n_samples,)
-            Log-odds of class 1.
+            Log-odds of class 1; NaN is refused.
 
         Returns
         -------
         raw_prediction : ndarray of shape (n_samples,), float64
-            Inverse of :meth:`log_odds`, by Newton's method to the last bits.
+            Raw scores on the scale of ``link``, by Newton's method to the last bits.
+
+        Raises
+        ------
+        ValueError
+            If a value is NaN.
 
         Examples
         --------
@@ -312,19 +367,26 @@ class FocalLoss:
     ) -> float:
         """Return the constant ``raw_prediction`` of least total loss.
 
-        It stands for the weighted rate of class 1. A class without weight counts
-        as half of one average row, so the constant is always finite.
+        Its probability is the weighted rate of class 1. A class without weight counts
+        as half of one average row, so that the constant is always finite.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
             Labels, 0 or 1; at least one row.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Finite factors >= 0; None means 1.
+            Finite weights >= 0, not all 0; None: 1 each.
 
         Returns
         -------
         constant : float
+            Raw score on the scale of ``link``.
+
+        Raises
+        ------
+        ValueError
+            If there is no row, a label is not 0 or 1, a weight is negative or not
+            finite, all weights are 0, or lengths differ.
 
         Examples
         --------
@@ -336,7 +398,7 @@ class FocalLoss:
 
 
 def base_log_odds(y_true: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-    """Return the log-odds of the weighted rate of class 1; finite."""
+    """Return the log-odds of the weighted rate of class 1, always finite."""
     y = check_labels(y_true)
     if len(y) == 0:
         msg = "y_true must hold at least one row, got none"
@@ -346,13 +408,14 @@ def base_log_odds(y_true: ArrayLike, sample_weight: ArrayLike | None = None) -> 
     weight = np.ones_like(y) if weight is None else near_one(weight)
     positive = float(weight.sum(where=y > 0))
     negative = float(weight.sum(where=y == 0))
+    # in place of an empty class, whose logarithm would be -inf
     half_a_row = 0.5 * (positive + negative) / np.count_nonzero(weight)
     return math.log(positive or half_a_row) - math.log(negative or half_a_row)
 
 
 def near_one(weight: Float64Array) -> Float64Array:
-    """Return weights divided by a power of two, which changes no digit, so that their
-    sum neither overflows nor vanishes."""
+    """Return weights divided by a power of two, so that their sum neither overflows
+    nor vanishes; such a division changes no digit."""
     exponent = np.frexp(weight.max(initial=0.0))[1]
     scaled: Float64Array = np.ldexp(weight, -exponent)
     return scaled
@@ -361,6 +424,7 @@ def near_one(weight: Float64Array) -> Float64Array:
 def _checked(
     y_true: ArrayLike, raw_prediction: ArrayLike, sample_weight: ArrayLike | None
 ) -> tuple[Float64Array, Float64Array, Float64Array | None]:
+    """Return raw scores, labels and weights after checks."""
     score = check_scores(raw_prediction, "raw_prediction")
     y = check_labels(y_true, len(score))
     return score, y, check_weights(sample_weight, len(score))
@@ -369,6 +433,7 @@ def _checked(
 def _mapped(
     kernel: Callable[..., None], values: Float64Array, gamma: float
 ) -> Float64Array:
+    """Return a kernel's values in a fresh array."""
     out = np.empty_like(values)
     kernel(values, gamma, out)
     return out

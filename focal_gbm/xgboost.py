@@ -1,15 +1,8 @@
-"""FocalXGBClassifier: focal loss on XGBoost, with probabilities that hold.
+"""FocalXGBClassifier: focal loss on XGBoost, with honest probabilities.
 
-XGBoost calls a custom objective once per iteration but gives it none of what its own
-objectives get: no start, no class weights, no trees cut off where early stopping
-says. This module adds them around the parent's fit:
-
-- the start stands in base_score, with which the booster begins by itself;
-- class weights act in the loss, where they cannot shift the probability;
-- the moment the parent stores the trained booster, the closing constant goes into
-  its base_score, and its objective is the one whose sigmoid every reader of the model
-  knows. It has to be that moment: wrappers around ``fit`` (MLflow's autolog) copy the
-  model before ``fit`` of this class returns.
+XGBoost calls a custom objective once a round, and leaves out what its own objectives
+get: a start, class weights, and trees cut where early stopping found the best round.
+FocalXGBClassifier adds them around the fit of XGBClassifier.
 """
 
 from __future__ import annotations
@@ -62,96 +55,115 @@ from focal_gbm.loss import FocalLoss
 
 
 class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
-    """XGBoost classifier that trains with focal loss.
+    """XGBoost classifier with focal loss and honest probabilities.
 
-    An ``XGBClassifier`` in everything but the loss: its parameters, early stopping,
-    callbacks, categorical columns, missing values, sparse matrices and frames, and
-    the tools that take one (SHAP, pipelines, searches, pickle) work as they do there.
+    Use it in place of :class:`xgboost.XGBClassifier` to find a rare class, such as card
+    fraud. Parameters, early stopping, callbacks, categorical columns, missing values,
+    sparse matrices, data frames and tools (SHAP, pipelines, searches, pickle) work as
+    they do there. The target has two classes; the positive class is the second in
+    sorted order.
 
-    The probabilities are honest without a calibration step: with the default link the
-    booster's raw score is the log-odds, and ``predict_proba`` is its expit, here and in
-    every reader of the saved model. ``scale_pos_weight`` and ``focal_alpha`` shape the
-    training and never shift the probabilities; ``scale_pos_weight`` moves the decision
-    of ``predict``. ``sample_weight`` describes the population that the probabilities
-    refer to.
+    With the default link the booster's raw score is the log-odds of the positive class,
+    and expit of the raw score is the probability, here and in every reader of the saved
+    model.
 
-    The mean probability of the training rows is their observed rate. On later rows it
-    is as good as the trees: an over-fitted model understates the rate of new frauds
-    (benchmarks/LATER_WEEKS.md), which ``calibrate`` on later labels puts right.
+    ``scale_pos_weight`` and ``focal_alpha`` decide on which rows training concentrates.
+    They never shift the probabilities. ``scale_pos_weight`` moves the threshold of
+    ``predict``. ``sample_weight`` is the number of rows of the population that a row
+    represents; the probabilities refer to that population.
+
+    How a fit proceeds:
+
+    1. Parameters, data and evaluation sets are checked. A fit that fails, then or
+       later, leaves the estimator as it was.
+    2. The start is set: ``start`` times the log-odds of the base rate.
+    3. With ``calibration``, a model is fitted in each fold, and the calibrator learns
+       from the log-odds of the held-out rows.
+    4. XGBoost trains on all rows. In each round it passes the raw scores to a
+       :class:`FocalObjective` and receives gradient and Hessian. With plain log-loss
+       (``focal_gamma=0`` and no class weights) XGBoost computes its own.
+    5. A closing constant goes into ``base_score``, so that the mean probability of the
+       training rows is their observed rate. All fitted attributes are set together.
+
+    On later rows the mean probability is only as good as the trees: a model that
+    over-fits predicts too few of the new frauds
+    (benchmarks/calibration/later_weeks.md). Call ``calibrate`` with later labels to
+    correct that.
 
     Parameters
     ----------
     focal_gamma : float in [0, 30], default=2.0
-        How much less an uncertain row counts than a confident one, right or wrong: a
-        row at even odds has 0.67 of the weight at gamma 2 and 0.15 at gamma 5. 0 is
-        log-loss. With ``link="logit"`` up to 1000. XGBoost's own ``gamma``, the
-        least gain of a split, is another parameter.
+        Focusing parameter: how much less an uncertain row counts than a confident one,
+        whether that is right or wrong. A row at even odds has 0.67 of the weight at
+        gamma 2, and 0.15 at gamma 5. 0 is log-loss. Up to 1000 with ``link="logit"``.
+        XGBoost's own ``gamma``, the least gain of a split, is another parameter.
     focal_alpha : float in (0, 1) or None, default=None
-        Weight of the positive class, 1 - focal_alpha being that of the negative.
-        None: both weigh 1. XGBoost's ``reg_alpha`` is another parameter.
+        Weight of the positive class; the negative class has the weight 1 - focal_alpha.
+        None: both classes have the weight 1. XGBoost's ``reg_alpha`` is another
+        parameter.
     link : {"posterior", "logit"}, default="posterior"
-        "posterior": the raw score is the log-odds. "logit": it is the logit of the
-        classic form, and the closed form of :class:`FocalLoss` makes probabilities
-        of it in ``decision_function`` and ``predict_proba``; a plain booster then
-        returns raw scores (its objective is "binary:logitraw"), for which expit would
-        be no probability. Derivatives of "logit" shrink as rows get easy, so
-        ``min_child_weight`` and ``reg_lambda`` bite harder than with log-loss, and
-        ``max_delta_step`` bounds the focal logit, of which a log-odds is up to
+        Scale of the raw score. "posterior": the log-odds of the positive class.
+        "logit": the logit of the classic form, which ``decision_function`` and
+        ``predict_proba`` convert by the closed form of :class:`FocalLoss`; a plain
+        booster (its objective is "binary:logitraw") then returns raw scores, and expit
+        of those is no probability. With "logit" derivatives shrink as rows become easy,
+        so ``min_child_weight`` and ``reg_lambda`` restrict the trees more than with
+        log-loss, and ``max_delta_step`` bounds the focal logit; a log-odds is up to
         1 + focal_gamma times as large.
     max_step : float > 0 or None, default=4.0
-        Bound on the step of a leaf in log-odds, before the learning rate; handed to
-        ``max_delta_step`` unless you set that. None: no bound. A leaf of frauds
-        alone asks for a step of 1 / rate, by which plain boosting collapses on rare
-        classes. Without effect on ``booster="gblinear"``, which has no leaves.
+        Bound on the step of a leaf in log-odds, before the learning rate. It becomes
+        ``max_delta_step`` unless you set that. None: no bound. A leaf of frauds alone
+        has a Newton step of 1 / rate, which makes plain boosting collapse on rare
+        classes. It has no effect on ``booster="gblinear"``, which has no leaves.
     start : float in [0, 1], default=0.5
-        Where boosting begins, as a share of the log-odds of the base rate. Without
-        effect when ``base_score``, ``base_margin`` or ``xgb_model`` say where.
+        Where boosting begins, as a share of the log-odds of the base rate. It has no
+        effect with ``base_score``, ``base_margin`` or ``xgb_model``, which set the
+        start.
     progress : bool, default=False
-        Show a progress bar over the iterations; needs tqdm.
+        Show a progress bar over the rounds; needs tqdm.
     calibration : str, estimator or None, default=None
-        A method of :class:`LogOddsCalibrator`, a :class:`PriorShift`, or an estimator
-        with ``fit`` and ``predict`` on log-odds, fitted to rows left out in turn; the
-        booster then learns from all. None: the closed form alone. See ``calibrate``
-        for later rows. Readers of the booster alone
-        (ONNX, treelite, a plain ``xgboost.Booster``) know nothing of it; pickle,
-        joblib and ``save_model`` of this class keep it. Metrics of the training
-        are measured before a fitted calibrator and after a ``PriorShift``. Callbacks
-        of the user's that have copies act in the folds by a copy, so that these stop
-        as the model does.
+        Calibrator of the log-odds: a method of :class:`LogOddsCalibrator`, a
+        :class:`PriorShift`, or an estimator with ``fit`` and ``predict`` on log-odds.
+        It is fitted to the held-out rows of each fold; the booster then trains on all
+        rows. None: no calibrator. See ``calibrate`` for later rows. pickle, joblib and
+        ``save_model`` of this class save the calibrator; readers of the booster alone
+        (ONNX, treelite, a plain ``xgboost.Booster``) do not see it. Metrics in training
+        are measured before a fitted calibrator and after a ``PriorShift``. Your
+        callbacks act in the folds too, each as a copy, if they can be copied.
     calibration_cv : int, splitter or iterable of splits, default=5
-        The folds; for transactions in the order of time, ``TimeSeriesSplit``. A
-        splitter is called with X and y; for one that needs groups, pass
+        The folds. Use ``TimeSeriesSplit`` for transactions in time order. A splitter
+        is called with X and y; if it needs groups, pass
         ``list(splitter.split(X, y, groups))``.
     objective : str or None, default="binary:logistic"
-        None or "binary:logistic"; the focal loss is the objective.
+        None or "binary:logistic"; the focal loss takes its place.
     **kwargs
-        Every parameter of :class:`xgboost.XGBClassifier`, which lists them, and of
-        XGBoost itself; those that it does not know, or cannot use with the booster and
-        tree method given, are refused at fit. ``base_score`` is the probability to
-        begin from. ``eval_metric`` may be any metric of XGBoost, measured on the
-        probabilities, a name that :class:`FocalMetric` knows, a FocalMetric, a callable
-        of labels and probabilities, or a list of them. Metrics of :class:`FocalMetric`
-        that grow with skill are reported as "neg_..." and negated, for XGBoost takes
-        what it does not know for a loss.
+        Every parameter of :class:`xgboost.XGBClassifier` and of XGBoost itself. Unknown
+        parameters are refused at fit, and so are parameters without effect on the
+        booster and tree method in use. ``base_score`` is the probability at which
+        boosting begins. ``eval_metric`` is a metric of XGBoost, a name that
+        :class:`FocalMetric` takes, a FocalMetric, a callable of labels and
+        probabilities, or a list of them. All are measured on the probabilities.
+        XGBoost minimises metrics that it does not know, so metrics of
+        :class:`FocalMetric` that grow with skill are negated and reported as "neg_...".
 
     Attributes
     ----------
     loss_ : FocalLoss
-        The loss trained with, class weights included in its alpha.
+        Loss of the training; its alpha includes the class weights.
     calibrator_ : estimator or None
-        What maps log-odds to calibrated ones.
+        Fitted calibrator, which maps log-odds to calibrated log-odds.
     threshold_ : float
-        Probability above which ``predict`` says the positive class: 1/2, or with
+        Probability above which ``predict`` returns the positive class: 1/2, or with
         class weights w_0 / (w_0 + w_1), the decision of least weighted error
         (Elkan 2001, "The foundations of cost-sensitive learning", eq. 2).
     classes_ : ndarray of shape (2,)
-        Labels; the second is the positive class. Strings and numbers are kept in the
-        saved model too.
+        Labels; the second is the positive class. The saved model holds labels that are
+        texts, numbers or dates.
 
     Notes
     -----
     After early stopping the booster is cut after its best iteration, so that the saved
-    model and ``predict_proba`` agree; ``booster="gblinear"`` cannot be cut and predicts
+    model and ``predict_proba`` agree. ``booster="gblinear"`` cannot be cut and predicts
     with all rounds everywhere.
 
     Examples
@@ -214,7 +226,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         base_margin_eval_set: Any = None,
         feature_weights: ArrayLike | None = None,
     ) -> FocalXGBClassifier:
-        """Fit the model.
+        """Fit the model to training rows.
 
         Parameters
         ----------
@@ -222,28 +234,34 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             Features.
         y : array-like of shape (n_samples,)
             Labels of two classes: numbers, booleans, texts or dates. The second in
-            sorted order is the positive class; a warning names it if most rows have
-            it.
+            sorted order is the positive class. A warning names the positive class if
+            most rows have it.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Finite weights >= 0: how many rows of the population a row stands for.
+            Finite weights >= 0: the number of rows of the population that a row
+            represents. None: 1 for every row.
         base_margin : array-like of shape (n_samples,) or None, default=None
-            Raw scores to begin from. One value for all rows becomes part of the
-            model. Scores that differ by row do not, as in XGBoost: pass those of the
-            rows to ``predict_proba`` too; there is no closing constant then.
+            Raw scores at which boosting begins. One value for all rows becomes part of
+            the model. Scores that differ by row do not, here and in XGBoost: pass the
+            scores of the rows to ``predict_proba`` too. There is no closing constant
+            then.
         eval_set : iterable of pairs (X, y) or None, default=None
-            Rows to measure the metrics on after each round; an empty one is none.
-            Labels equal to those of ``y``, of whichever dtype.
+            Evaluation sets, on which the metrics are measured after each round. An
+            empty iterable means none. Their labels must be equal to labels of ``y``;
+            the dtype may differ.
         verbose : bool or int, default=True
-            Whether to print the metrics, or every how many rounds.
+            Whether to print the metrics; a number prints them once in as many rounds.
         sample_weight_eval_set : iterable of array-likes or None, default=None
-            Weights of the rows of each set.
+            Weights of the rows of each evaluation set.
         feature_weights : array-like of shape (n_features,) or None, default=None
-            Chances of the columns to be drawn; XGBoost 3 wants them in the constructor.
+            Relative chances of the columns where columns are drawn. XGBoost 3 has them
+            in the constructor.
         base_margin_eval_set : list or None, default=None
-            Needed with a ``base_margin`` that differs by row, and only then.
+            Initial raw scores of each evaluation set. Needed where ``base_margin``
+            differs by row, and refused without ``base_margin``.
         xgb_model : str, Booster, XGBModel or None, default=None
-            Model to continue, on the same scale: a focal one of the same link, or
-            for the posterior link any of "binary:logistic".
+            Model whose training is continued. Its raw scores must be on the scale of
+            ``link``: a focal model of the same link or, for the posterior link, any
+            model of "binary:logistic".
 
         Returns
         -------
@@ -252,15 +270,16 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         Raises
         ------
         ValueError, TypeError
-            If a parameter or an input cannot be used; the message names it. A fit that
-            fails or is interrupted leaves the estimator as it was.
+            If a parameter or an argument cannot be used; the message names it and the
+            cure. A fit that fails or is interrupted leaves the estimator as it was.
         """
         parameters = self.get_params(deep=False)
         others = getattr(self, "kwargs", None) or {}
         check_parameters(parameters, others, self._own_parameters())
         for message in namesakes(parameters):
             self._warn(message)
-        given_X, X = X, in_memory(X)
+        # the user's own X is compared with evaluation sets by identity
+        X_as_passed, X = X, in_memory(X)
         check_columns(X, "XGBoost", any_arrow=True)
         base_score = parameters["base_score"]
         eval_sets = eval_pairs(eval_set)
@@ -295,13 +314,13 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         eval_sets, eval_weights = session.encoded(
             eval_sets,
             by_position(sample_weight_eval_set, len(eval_sets or ())),
-            given_X,
+            X_as_passed,
             y,
             sample_weight,
         )
         check_eval_weights(eval_sets, eval_weights, "sample_weight_eval_set")
         check_eval_scores(eval_sets, eval_scores, "base_margin_eval_set")
-        if score_by_row is None:
+        if score_by_row is None:  # the start is in base_score
             eval_scores = None
         callbacks = listed(self.callbacks, "callbacks") or []
         for message in check_eval_classes(
@@ -336,7 +355,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
                 eval_metric=session.native_metrics or None,
             ),
         ):
-            self.__dict__.pop("evals_result_", None)  # that of the fit before
+            # XGBoost sets it only if there are evaluation sets
+            self.__dict__.pop("evals_result_", None)
             super().fit(
                 X,
                 training.y,
@@ -373,10 +393,26 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         base_margin: ArrayLike | None = None,
         iteration_range: tuple[int, int] | None = None,
     ) -> Any:
-        """Return the class of each row: the positive one above ``threshold_``.
+        """Return the class of each row: the positive class above ``threshold_``.
 
-        The arguments are those of :meth:`predict_proba`; with ``output_margin`` the
-        result is XGBoost's own, the raw scores.
+        Parameters
+        ----------
+        X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
+            Features.
+        output_margin : bool, default=False
+            Return the raw scores in place of classes, as XGBoost computes them.
+        validate_features : bool, default=True
+            Whether the columns must have the names of the training columns.
+        base_margin : array-like of shape (n_samples,) or None, default=None
+            Raw scores of the rows at which boosting began, for a model whose fit had
+            such scores.
+        iteration_range : tuple of int or None, default=None
+            First round to use, and the one after the last; None: up to the best round.
+
+        Returns
+        -------
+        classes : ndarray of shape (n_samples,)
+            Members of ``classes_``.
         """
         arguments: dict[str, Any] = {
             "validate_features": validate_features,
@@ -401,8 +437,13 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         ----------
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
             Features.
-        validate_features, base_margin, iteration_range
-            As in XGBoost.
+        validate_features : bool, default=True
+            Whether the columns must have the names of the training columns.
+        base_margin : array-like of shape (n_samples,) or None, default=None
+            Raw scores of the rows at which boosting began, for a model whose fit had
+            such scores.
+        iteration_range : tuple of int or None, default=None
+            First round to use, and the one after the last; None: up to the best round.
 
         Returns
         -------
@@ -426,7 +467,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         Parameters
         ----------
         fname : str, path-like or bytearray
-            What ``save_model`` of the estimator or of a booster wrote.
+            File that ``save_model`` of the estimator or of a booster wrote.
         """
         before = self.__dict__.copy()
         self.__dict__.pop("_Booster", None)  # the parent would load into it
@@ -444,8 +485,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     def save_model(self, fname: Any) -> None:
         """Save the model to a file of XGBoost, with its labels and calibrator.
 
-        Any reader of XGBoost finds the trees in it, and ``load_model`` of this class
-        the whole classifier. A plain reader knows nothing of the calibrator.
+        Any reader of XGBoost's files reads the trees, and ``load_model`` of this class
+        the whole classifier. Other readers do not see the calibrator.
 
         Parameters
         ----------
@@ -497,14 +538,14 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         parameters : dict
             Values by name.
         """
-        return self._as_given(super().get_params(deep))
+        return self._as_set(super().get_params(deep))
 
     @classmethod
     def _library_parameters(cls) -> set[str]:
         return {*signature(XGBModel.__init__).parameters}
 
     def get_xgb_params(self) -> dict[str, Any]:
-        """Return what goes to XGBoost."""
+        """Return the parameters that go to XGBoost."""
         parameters: dict[str, Any] = super().get_xgb_params()
         parameters = booster_parameters(parameters, self._own_parameters())
         loss: FocalLoss | None = getattr(self, "loss_", None)

@@ -1,4 +1,4 @@
-"""What the long benchmarks rest on: jobs that may fail, splits, statistics, peers."""
+"""The helpers of the benchmarks: jobs that may fail, splits, intervals, models."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import json
 import os
 import time
 
-import contestants
-import data
-import detection
 import numpy as np
 import pandas as pd
 import pytest
-import report
-import runner
-import starting_point
-import study
 from scipy import stats
 from scipy.special import logit
 
+from benchmarks.common import data, runner, tables
+from benchmarks.common.intervals import over_sets
+from benchmarks.detection import evaluation, models, report, study
+from benchmarks.parameters import starting_point
 from focal_gbm.datasets import TRANSACTION_FEATURES
+
+
+@pytest.mark.parametrize("name", ["data", "report", "runner"])
+def test_no_benchmark_is_a_top_level_module(name):
+    """Modules of such names would hide, or be hidden by, modules of the user."""
+    assert importlib.util.find_spec(name) is None
 
 
 def jobs_of(**works):
@@ -61,6 +64,17 @@ def test_a_run_goes_on_where_it_was(tmp_path):
     assert machine["versions"] == {"numpy": np.__version__}
 
 
+def test_a_run_without_a_new_job_leaves_the_file(tmp_path):
+    """A machine that measured nothing would be named on the page."""
+    path = tmp_path / "results.jsonl"
+    run(jobs_of(first=lambda _: {"value": 1}), path)
+    before = path.read_text()
+    runner.run(
+        jobs_of(first=lambda _: {}), path, n_jobs=1, limit=60.0, packages=["pandas"]
+    )
+    assert path.read_text() == before
+
+
 def test_memory_of_a_job_is_its_own(tmp_path):
     def large(_):
         return {"sum": float(np.ones(20_000_000).sum())}
@@ -77,7 +91,7 @@ def test_weeks_are_in_the_order_of_time_without_known_cards():
     assert split.day.min() == 21
     assert split.day.max() == 34
     assert list(split.X_train) == list(TRANSACTION_FEATURES)
-    for train, valid in detection.folds(split):
+    for train, valid in evaluation.folds(split):
         assert train.max() < valid.min()
 
 
@@ -91,37 +105,34 @@ def test_few_positives_are_never_cut():
         assert len(split.X_test) == 2000
 
 
-def is_here(contestant):
-    """Whether its package is a requirement, or installed."""
-    package = {"CatBoost": "catboost", "YDF": "ydf"}.get(contestant.name.split(",")[0])
-    if contestant.group == contestants.PEERS:
+def is_installed(model):
+    package = {"CatBoost": "catboost", "YDF": "ydf"}.get(model.name.split(",")[0])
+    if model.group == models.PEERS:
         return False
     return package is None or importlib.util.find_spec(package) is not None
 
 
-@pytest.mark.parametrize(
-    "name", [c.name for c in contestants.CONTESTANTS if is_here(c)]
-)
-def test_contestants_train_on_categories(name):
+@pytest.mark.parametrize("name", [m.name for m in models.MODELS if is_installed(m)])
+def test_models_train_on_categories(name):
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"a": rng.normal(size=600), "b": rng.integers(0, 3, 600)})
     y = (X["a"] + (X["b"] == 1) + rng.normal(size=600) > 2).to_numpy(int)
     X["b"] = pd.Categorical.from_codes(X["b"], ["x", "y", "z"])
     split = data.halves(name, X, y, 0)
-    record = detection.judge(contestants.BY_NAME[name], 0, {}, split)
+    record = evaluation.evaluate(models.BY_NAME[name], 0, {}, split)
     assert record["auc"] > 0.75
     assert 0.3 < record["in_the_large"] < 4
 
 
 @pytest.mark.parametrize(
-    "contestant", [c for c in contestants.CONTESTANTS if c.space], ids=lambda c: c.name
+    "model", [m for m in models.MODELS if m.space], ids=lambda m: m.name
 )
-def test_what_is_tried_first_lies_in_the_space(contestant):
-    fixed = {n: v[0] for n, v in contestant.space.items() if isinstance(v, list)}
-    assert set(contestant.first) <= set(contestant.space)
-    assert set(contestant.space) <= set(contestant.first | fixed)
-    for name, value in contestant.first.items():
-        values = contestant.space[name]
+def test_first_trials_lie_in_the_space(model):
+    fixed = {n: v[0] for n, v in model.space.items() if isinstance(v, list)}
+    assert set(model.first) <= set(model.space)
+    assert set(model.space) <= set(model.first | fixed)
+    for name, value in model.first.items():
+        values = model.space[name]
         if isinstance(values, list):
             assert value in values
         else:
@@ -129,13 +140,13 @@ def test_what_is_tried_first_lies_in_the_space(contestant):
 
 
 def results_of(tmp_path, sets, overlap, tuned=True):
-    """Records of two contestants whose differences are ``sets``."""
+    """Records of two models whose differences are ``sets``."""
     path = tmp_path / "results.jsonl"
     rows = []
     for name, differences in sets.items():
         for repeat, difference in enumerate(differences):
-            for contestant, ap in (("FocalLGBM", 0.5 + difference), ("LightGBM", 0.5)):
-                key = {"what": "judge", "set": name, "contestant": contestant}
+            for model, ap in (("FocalLGBM", 0.5 + difference), ("LightGBM", 0.5)):
+                key = {"what": "evaluate", "set": name, "model": model}
                 key |= {"tuned": tuned, "repeat": repeat}
                 sizes = {"rate": 0.1, "n_train": 10, "n_positive": 1, "n_test": 10}
                 record = {"key": key, "ap": ap, "cpu_s": 1.0, **sizes}
@@ -154,7 +165,7 @@ def test_intervals_know_that_repeats_overlap(tmp_path, overlap):
         half = t * np.std(values, ddof=1) * np.sqrt(1 / 4 + overlap)
         expected = [np.mean(values), np.mean(values) - half, np.mean(values) + half]
         np.testing.assert_allclose(table.loc[name], expected, atol=1e-12)
-    mean, low, high = report.over_sets(table["difference"])
+    mean, low, high = over_sets(table["difference"])
     interval = stats.ttest_1samp(table["difference"], 0).confidence_interval(0.95)
     np.testing.assert_allclose([low, high], interval)
     assert mean == pytest.approx(-0.0025)
@@ -163,7 +174,7 @@ def test_intervals_know_that_repeats_overlap(tmp_path, overlap):
     assert (row["won"], row["tied"], row["lost"]) == ((1, 1, 0), (0, 2, 0))[
         int(overlap)
     ]
-    assert row["worst set"] == "two"
+    assert row["lowest on"] == "two"
 
 
 def test_a_fit_that_failed_counts_as_chance(tmp_path):
@@ -182,7 +193,34 @@ def test_a_fit_that_failed_counts_as_chance(tmp_path):
     assert list(report.failures(results)["fits"]) == [1]
 
 
-def test_a_choice_is_judged_where_it_was_not_made():
+def test_tables_are_blank_where_nothing_was_measured(tmp_path):
+    table = pd.DataFrame({"model": ["a", "b"], "AP": [0.12345678, np.nan]})
+    assert "nan" not in tables.markdown(table, index=False)
+    tables.write_csv(table, tmp_path / "results" / "by_set.csv")
+    text = (tmp_path / "results" / "by_set.csv").read_text()
+    assert text == "model,AP\na,0.123457\nb,\n"
+
+
+def test_the_table_by_set_has_all_models_and_sets(tmp_path):
+    sets = {"one": [0.1, 0.2], "two": [0.0, 0.1]}
+    table = report.by_set(results_of(tmp_path, sets, 0.0))
+    assert list(table["settings"]) == ["tuned"] * 4
+    index = ["model", "data set"]
+    means = table.set_index(index)["AP"].round(6).to_dict()
+    assert means == {
+        ("LightGBM", "one"): 0.5,
+        ("LightGBM", "two"): 0.5,
+        ("FocalLGBM", "one"): 0.65,
+        ("FocalLGBM", "two"): 0.55,
+    }
+
+
+def test_a_report_without_results_names_the_command(tmp_path):
+    with pytest.raises(SystemExit, match=r"python -m benchmarks\.detection"):
+        report.Results(tmp_path / "none.jsonl")
+
+
+def test_a_choice_is_evaluated_on_the_set_left_out():
     shares = pd.DataFrame(
         {"one": [1.0, 0.2, 0.9], "two": [0.1, 1.0, 0.8], "three": [0.4, 0.9, 1.0]}
     )

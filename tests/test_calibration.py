@@ -224,7 +224,7 @@ def test_bad_numbers(calibrator, message):
 
 def test_few_positives_are_told():
     x, y = np.linspace(-5, 0, 400), np.arange(400) % 20 == 0
-    with pytest.warns(UserWarning, match="saw 20 positives; below 50 it chooses"):
+    with pytest.warns(UserWarning, match="has 20 positives; fewer than 50 cannot"):
         LogOddsCalibrator().fit(x, y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -260,3 +260,5 @@ def test_state_as_plain_numbers():
         np.testing.assert_allclose(twin.predict(x), calibrator.predict(x), rtol=1e-14)
     assert state_of(IsotonicRegression()) is None
     assert from_state(None) is None
+    with pytest.raises(ValueError, match="cv must be a whole number >= 2, got"):
+        state_of(LogOddsCalibrator("platt").fit(x, y).set_params(cv=2.5))

@@ -232,8 +232,12 @@ HEADER = b"time,is_fraud,amount\n"
         ),
         SLOW(lambda data: data.assign(time=None), [], "'time' is blank in every row"),
         SLOW(lambda data: data.assign(is_fraud=None), [], "'is_fraud' holds no label"),
-        SLOW(lambda data: data.assign(is_fraud=0), [], "train rows are all labelled 0"),
-        SLOW(lambda data: data.assign(is_fraud=1), [], "train rows are all labelled 1"),
+        SLOW(
+            lambda data: data.assign(is_fraud=0), [], "training rows are all labelled 0"
+        ),
+        SLOW(
+            lambda data: data.assign(is_fraud=1), [], "training rows are all labelled 1"
+        ),
         SLOW(
             lambda data: data.assign(
                 is_fraud=data["is_fraud"].where(data.index < 9e3, 0)
@@ -241,7 +245,7 @@ HEADER = b"time,is_fraud,amount\n"
             [],
             "test rows are all labelled 0",
         ),
-        (lambda data: data[:200], [], "rows span .* days; 14 days of test and 7 days"),
+        (lambda data: data[:200], [], "rows span .* days; 14 test days and 7 days"),
         (
             lambda data: data[["time", "is_fraud"]],
             [],
@@ -257,7 +261,7 @@ def test_errors_are_sentences(make, options, message, read, cards):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("xlsx", "ends in '.xlsx'; .* reads .csv and .parquet"),
+        ("xlsx", "ends in '.xlsx'; .* reads only .csv and .parquet"),
         ("parquet", "as parquet"),
     ],
 )
@@ -287,5 +291,5 @@ def test_options_are_checked_first(options, read, capsys):
 def test_from_search_to_service():
     command = [sys.executable, EXAMPLES / "deploy_model.py", "--budget", "60"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    for word in ("Best:", "Calibrated on a later week", "In a fresh process", "alerts"):
+    for word in ("Best", "Calibrated on a later week", "In a fresh process", "alerts"):
         assert word in done.stdout

@@ -1,4 +1,4 @@
-"""The machinery of the speed benchmarks; what it measures decides no test."""
+"""The helpers of the speed benchmarks; no measured time decides a test."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import sampling
-import speed_report
-import speed_training
-import timing
 import xgboost as xgb
 
+from benchmarks.parameters import sampling
+from benchmarks.speed import report, timing, training
 from focal_gbm import FocalObjective
 
 
-def test_contestants_take_turns():
+def test_methods_take_turns():
     order = []
     calls = {name: lambda name=name: order.append(name) for name in "abc"}
     times = timing.in_turn(calls, 4)
@@ -41,19 +39,19 @@ def test_the_recipe_and_the_peers_are_focal_loss():
     data = SimpleNamespace(get_label=lambda: y)
     objective = FocalObjective(2.0, link="logit", hessian="exact")
     gradient, hessian = objective(y, raw)
-    mine = speed_training.numpy_recipe(raw, data)
+    mine = training.numpy_recipe(raw, data)
     np.testing.assert_allclose(mine[0], gradient, rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(mine[1], hessian, rtol=1e-4, atol=1e-7)
     for library in ("LightGBM", "XGBoost"):
-        for peer in speed_training.peers(library).values():
+        for peer in training.peers(library).values():
             np.testing.assert_allclose(peer(raw, data)[0], gradient, atol=1e-4)
 
 
 def test_what_is_played_back_trains_the_same():
     X, y = timing.make_data(2000)
-    library = speed_training.lightgbm(X, y, 1, "cpu")
+    library = training.lightgbm(X, y, 1, "cpu")
     objective = FocalObjective(gamma=0.0)
-    tape = speed_training.Playback(objective, 5)
+    tape = training.Playback(objective, 5)
     expected = library.raw_score(library.train(objective, 5))
     for _ in range(2):
         played = library.raw_score(library.train(tape, 5))
@@ -61,13 +59,24 @@ def test_what_is_played_back_trains_the_same():
 
 
 def test_the_last_record_of_a_key_counts(tmp_path):
-    key = {"what": "memory", "contestant": "A", "weighted": False, "rows": 1}
+    key = {"what": "memory", "method": "A", "weighted": False, "rows": 1}
     key |= {"device": "cpu", "allocator": ""}
     lines = [{"machine": "x"}, {**key, "value": 1.0}, {**key, "value": 2.0}]
     path = tmp_path / "speed.jsonl"
     path.write_text("\n".join(json.dumps(line) for line in lines))
-    records = speed_report.read(path)
-    assert speed_report.memory(records).to_numpy().tolist() == [[2.0]]
+    records = report.read(path)
+    assert report.memory(records).to_numpy().tolist() == [[2.0]]
+
+
+def test_a_page_without_a_part_names_the_command(tmp_path):
+    path = tmp_path / "speed.jsonl"
+    with pytest.raises(
+        SystemExit, match=r"benchmarks\.speed lightgbm xgboost packages"
+    ):
+        report.check_complete(report.read(path), path)
+    path.write_text(json.dumps({"what": "memory", "device": "cpu"}))
+    with pytest.raises(SystemExit, match="start_up, predict, reach"):
+        report.check_complete(report.read(path), path)
 
 
 @pytest.fixture

@@ -1,1 +1,2 @@
-"""What both classifiers do around the training of their parents."""
+"""The parts of a fit that both classifiers need around the training of their
+parents."""

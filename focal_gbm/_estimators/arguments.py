@@ -1,4 +1,4 @@
-"""Read the arguments of a fit that may come as any iterable."""
+"""Lists from the arguments of a fit, which may be any iterable."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import numpy as np
 
 
 def listed(values: Any, name: str = "") -> Any:
-    """Return what was given as a list, from whichever iterable it came; text, a dict by
-    position and None stay. With a ``name``, what is no iterable is refused."""
+    """Return an argument as a list; None, a text and a dict by position stay as they
+    are.
+
+    With a ``name``, an argument that cannot be iterated over is refused.
+    """
     if values is None or isinstance(values, (dict, str)):
         return values
     if name and not isinstance(values, Iterable):

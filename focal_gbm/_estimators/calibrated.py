@@ -1,4 +1,4 @@
-"""Calibration of the estimators: on rows left out by folds, or on later rows."""
+"""Calibration of a classifier: on the held-out rows of folds, or on later rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from focal_gbm.loss import FocalLoss
 
 
 class CalibratedMixin:
-    """Probabilities of a fitted classifier, and the calibrator that moves them."""
+    """Probabilities of a fitted classifier, and the calibrator that maps them."""
 
     calibration: Any
     calibration_cv: Any
@@ -51,10 +51,10 @@ class CalibratedMixin:
     ) -> Any:
         """Fit the calibrator to rows that the model has not trained on.
 
-        Later rows serve best. The trees stay as they are, and so do raw scores; what an
-        earlier calibrator did is forgotten. Without the parameter ``calibration`` the
-        method is "auto", which needs 50 positives to choose more than a constant, and
-        then warns of what it chose.
+        Later rows are best. Trees and raw scores do not change, and the new calibrator
+        replaces an earlier one. Without the parameter ``calibration`` the method is
+        "auto"; with fewer than 50 positives "auto" chooses between no change and a
+        constant, and warns.
 
         Parameters
         ----------
@@ -63,12 +63,13 @@ class CalibratedMixin:
         y : array-like of shape (n_samples,)
             Labels of the classes fitted, both of them.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Finite weights >= 0.
+            Finite weights >= 0. None: 1 for every row.
 
         Returns
         -------
         self : FocalLGBMClassifier or FocalXGBClassifier
-            ``calibrator_`` is the new one; if it cannot be fitted, the old one stays.
+            ``calibrator_`` is the new calibrator. If the fit fails, ``calibrator_``
+            does not change.
 
         Raises
         ------
@@ -77,7 +78,7 @@ class CalibratedMixin:
             ``calibration`` is no calibrator of log-odds.
         """
         check_is_fitted(self, "loss_")
-        self._check_calibration()
+        self._check_calibration()  # set_params may have changed it since the fit
         classes: NDArray[Any] = getattr(self, "classes_")  # noqa: B009 - the parent's
         X = in_memory(X)
         codes = encode(y, classes, "y")
@@ -101,7 +102,9 @@ class CalibratedMixin:
     def _says_probabilities(self) -> bool:
         """Whether the booster's own predictions are the probabilities."""
         if "loss_" not in self.__dict__:
-            return True  # the parent says that it is not fitted
+            return (
+                True  # the parent raises the error of an estimator that is not fitted
+            )
         return self.loss_.link == "posterior" and self.calibrator_ is None
 
     def _probabilities(self, raw: NDArray[Any]) -> NDArray[Any]:
@@ -116,23 +119,23 @@ class CalibratedMixin:
     def _cross_calibrated(
         self,
         training: Training,
-        given_y: Any,
+        y_as_passed: Any,
         begun: Mapping[str, Any],
         callbacks: Sequence[Any],
         **fit_arguments: Any,
     ) -> Any:
-        """Return the calibrator fitted to log-odds of rows that were left out.
+        """Return the calibrator fitted to the log-odds of held-out rows.
 
-        ``given_y`` are the labels as the user passed them; ``begun`` are the
-        arguments that say where to begin. The user's ``callbacks`` belong to the model;
-        the folds get copies of those that have copies, since they may end the training
-        or change its rate.
+        ``y_as_passed`` are the labels as the user passed them. ``begun`` holds the
+        arguments that set where boosting begins. Each fold gets copies of the user's
+        ``callbacks``, since a callback may end the training or change its learning
+        rate.
         """
         if self.calibration is None:
             return None
         calibrator = self._new_calibrator()
         if isinstance(calibrator, PriorShift):
-            return calibrator.fit()
+            return calibrator.fit()  # its rates are known, and it needs no folds
         for name, value in begun.items():
             if value is not None:
                 msg = (
@@ -143,11 +146,11 @@ class CalibratedMixin:
                 raise ValueError(msg)
         X, y, weight = training.X, training.y, training.sample_weight
         X = X.tocsr() if issparse(X) else X  # not every format gives its rows
-        log_odds = np.full(len(y), np.nan)
+        log_odds = np.full(len(y), np.nan)  # of rows that no fold holds out
         labels = training.labels
         of_splits: Any = labels
-        if isinstance(given_y, pd.Series):  # splitters may read its index
-            of_splits = pd.Series(labels, index=given_y.index)
+        if isinstance(y_as_passed, pd.Series):  # splitters may read its index
+            of_splits = pd.Series(labels, index=y_as_passed.index)
         for fit, held in self._calibration_splits(X, of_splits):
             kept = fit if weight is None else fit[weight[fit] > 0]
             if len(np.unique(y[kept])) < 2:
@@ -156,6 +159,7 @@ class CalibratedMixin:
                     "rows of weight 0 left out"
                 )
                 raise ValueError(msg)
+            # a fit of its own, so that nothing of a fold can stay in this estimator
             model = self._for_fold()
             copies = _copies_of(callbacks, self._reporting_callbacks)
             with autologging_paused():
@@ -166,7 +170,7 @@ class CalibratedMixin:
                     **fit_arguments,
                     **self._give_callbacks(model, copies),
                 )
-            if len(held):
+            if len(held):  # a splitter may hold out no row
                 log_odds[held] = model.decision_function(_safe_indexing(X, held))
         seen = ~np.isnan(log_odds)  # folds in time leave the first rows out
         weight = None if weight is None else weight[seen]
@@ -175,7 +179,7 @@ class CalibratedMixin:
     def _calibration_splits(
         self, X: Any, y: Any
     ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Return the rows to fit to and the rows held out of each fold."""
+        """Return the training rows and the held-out rows of each fold."""
         cv = self.calibration_cv
         is_count = isinstance(cv, Integral) and not isinstance(cv, bool)
         if not (is_count or hasattr(cv, "split") or isinstance(cv, Iterable)) or (
@@ -206,8 +210,10 @@ class CalibratedMixin:
         return [_rows_of_split(split, i, len(y)) for i, split in enumerate(splits)]
 
     def _for_fold(self) -> Any:
-        """Return an unfitted copy for a fold of the calibration, without calibration
-        and callbacks; it warns of nothing, since the whole fit does."""
+        """Return an unfitted copy for a fold, without calibration and callbacks.
+
+        The copy issues no warnings, since the whole fit issues them.
+        """
         parameters = {
             name: clone(value, safe=False) if _is_copied(name, value) else value
             for name, value in self.get_params(deep=False).items()
@@ -252,8 +258,11 @@ class CalibratedMixin:
 
 
 def _copies_of(callbacks: Sequence[Any], reporting: tuple[type, ...]) -> list[Any]:
-    """Return copies of callbacks; without those that report, and without functions and
-    whatever else has no copy of its own."""
+    """Return copies of the callbacks of a fit, for a fold.
+
+    Callbacks that report are left out, and so are functions and other callbacks that
+    cannot be copied: the state of the user's own belongs to the whole fit.
+    """
     copies = []
     for callback in callbacks:
         if isinstance(callback, reporting):
@@ -268,14 +277,15 @@ def _copies_of(callbacks: Sequence[Any], reporting: tuple[type, ...]) -> list[An
 
 
 def _is_copied(name: str, value: Any) -> bool:
-    """Whether a fold needs a parameter of its own: metrics and the like are shared."""
+    """Whether a fold needs a copy of a parameter's value; metrics and the like are
+    shared."""
     return hasattr(value, "get_params") or name == "random_state"
 
 
 def _rows_of_split(
     split: Any, number: int, n_rows: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the positions of a split, given as positions or as masks."""
+    """Return the row positions of a split, which may be positions or masks."""
     try:
         parts = [np.asarray(part) for part in split]
         fit, held = (
@@ -296,16 +306,17 @@ def _rows_of_split(
 def _fitted(
     calibrator: Any, log_odds: Any, y: NDArray[Any], weight: Float64Array | None
 ) -> Any:
-    """Return the calibrator fitted to rows, if what it predicts are log-odds."""
+    """Return the calibrator fitted to rows, once its predictions proved to be
+    log-odds."""
     name = type(calibrator).__name__
     weights = {} if weight is None else {"sample_weight": weight}
     try:
         fitted = calibrator.fit(log_odds, y, **weights)
-    except Exception as error:
-        given = "log_odds, y" + (", sample_weight" if weights else "")
+    except Exception as error:  # of an estimator of the user's, which says less
+        arguments = "log_odds, y" + (", sample_weight" if weights else "")
         error.add_note(
-            f"raised by calibration={name}().fit({given}), log_odds being a vector of "
-            f"{len(log_odds)} values"
+            f"raised by calibration={name}().fit({arguments}), where log_odds is a "
+            f"vector of {len(log_odds)} values"
         )
         raise
     if fitted is None or not hasattr(fitted, "predict"):
@@ -321,6 +332,8 @@ def _fitted(
             f"{int((~np.isfinite(moved)).sum())} of them not finite"
         )
         raise ValueError(msg)
+    # scikit-learn's calibrators return probabilities; as log-odds those would all be
+    # near 1/2 or above, and their mean shows which of the two was meant
     rate = float(np.average(y, weights=weight))
     as_they_are = abs(float(np.average(moved, weights=weight)) - rate)
     as_log_odds = abs(float(np.average(expit(moved), weights=weight)) - rate)

@@ -1,5 +1,4 @@
-"""What the estimators for LightGBM and XGBoost share: parameters, labels, weights,
-probabilities and their calibration."""
+"""The base class of both classifiers: parameters, state of a fit, and its checks."""
 
 from __future__ import annotations
 
@@ -15,14 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
 from focal_gbm._estimators.calibrated import CalibratedMixin
-from focal_gbm._estimators.class_weights import class_weights
+from focal_gbm._estimators.class_weights import class_weights, weighted_loss
 from focal_gbm._estimators.labels import as_labels, check_target, doubts
 from focal_gbm._estimators.training import Training
 from focal_gbm._kernels.rational import (
     LARGEST_GAMMA,
-    LARGEST_WEIGHT,
     MAX_GAMMA,
-    SMALLEST_WEIGHT,
 )
 from focal_gbm._validation import (
     Float64Array,
@@ -37,7 +34,7 @@ from focal_gbm._validation import (
 from focal_gbm.calibration import PriorShift
 from focal_gbm.loss import LINKS, FocalLoss, base_log_odds
 
-# Parameters of the estimators that the boosters know nothing of.
+# Parameters of this library, which do not go to the boosters.
 OWN_PARAMETERS = (
     "focal_gamma",
     "focal_alpha",
@@ -49,6 +46,7 @@ OWN_PARAMETERS = (
     "calibration_cv",
 )
 
+# The library's own size of a tree comes on top.
 RARE_EVENTS: dict[str, Any] = {
     "learning_rate": 0.1,
     "n_estimators": 150,
@@ -59,8 +57,12 @@ RARE_EVENTS: dict[str, Any] = {
 
 
 def with_parameters_of(parent: Any) -> Callable[[Any], Any]:
-    """Return a decorator of ``__init__`` that lists the parent's parameters in place of
-    ``**kwargs``, for readers of the signature: help, editors, the estimator's repr."""
+    """Return a decorator that lists the parent's parameters in the signature of
+    ``__init__``.
+
+    They take the place of ``**kwargs`` for readers of the signature: help, editors and
+    the representation of the estimator.
+    """
 
     def decorate(init: Any) -> Any:
         own = inspect.signature(init).parameters
@@ -71,6 +73,7 @@ def with_parameters_of(parent: Any) -> Callable[[Any], Any]:
             if name not in own
         ]
         *first, kwargs = own.values()
+        # scikit-learn, help and editors read this attribute before the code
         init.__signature__ = inspect.Signature([*first, *added, kwargs])
         return init
 
@@ -78,7 +81,7 @@ def with_parameters_of(parent: Any) -> Callable[[Any], Any]:
 
 
 class FocalClassifierMixin(CalibratedMixin):
-    """Parameters and data of a fit, checked before any work starts."""
+    """The part of a classifier that does not depend on the library underneath."""
 
     focal_gamma: float
     focal_alpha: float | None
@@ -89,7 +92,7 @@ class FocalClassifierMixin(CalibratedMixin):
     _rare_event_size: ClassVar[dict[str, int]]
 
     @classmethod
-    @cache  # LightGBM's predict asks twice, and a signature is slow to read
+    @cache  # LightGBM's predict reads them twice, and a signature is slow
     def _get_param_names(cls) -> list[str]:
         parent: Any = super()
         names: list[str] = parent._get_param_names()
@@ -99,10 +102,10 @@ class FocalClassifierMixin(CalibratedMixin):
     def rare_event_params(cls) -> dict[str, Any]:
         """Return parameters of the library to start from where positives are few.
 
-        More and smaller trees than by default, on four times the bins: what positives
-        share may be far narrower than one of 256 bins with as many rows each. Chosen
-        by the search of benchmarks/starting_point.py; benchmarks/RESULTS.md says what
-        they gain.
+        More and smaller trees than by default, on four times the bins: the values that
+        positives share may span far less than one of 256 bins of equal counts. Chosen
+        by the search of benchmarks/parameters/starting_point.py;
+        benchmarks/detection/README.md has the gain.
 
         Returns
         -------
@@ -126,7 +129,7 @@ class FocalClassifierMixin(CalibratedMixin):
         X : array-like, sparse matrix or data frame of shape (n_samples, n_features)
             Features.
         **kwargs
-            As in ``predict_proba``, to say which trees to use.
+            Arguments of ``predict_proba`` that name the trees to use.
 
         Returns
         -------
@@ -136,8 +139,9 @@ class FocalClassifierMixin(CalibratedMixin):
         return self._log_odds(self._raw_score(X, **kwargs))
 
     def set_params(self, **params: Any) -> Any:
-        """Set parameters of the estimator and, as ``calibration__<name>``, of a
-        calibrator that is an estimator.
+        """Set parameters of the estimator.
+
+        A parameter of a calibrator that is an estimator is ``calibration__<name>``.
 
         Parameters
         ----------
@@ -157,6 +161,7 @@ class FocalClassifierMixin(CalibratedMixin):
                 nested.setdefault(outer, {})[inner] = value
             else:
                 own[name] = value
+        # all names are checked first, so that an unknown one changes no parameter
         for outer, inner_params in nested.items():
             part = own.get(outer, getattr(self, outer))
             known = part.get_params() if hasattr(part, "set_params") else {}
@@ -176,7 +181,7 @@ class FocalClassifierMixin(CalibratedMixin):
     def score(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:
-        """Return the share of rows whose class ``predict`` names.
+        """Return the accuracy of ``predict``.
 
         Parameters
         ----------
@@ -190,9 +195,11 @@ class FocalClassifierMixin(CalibratedMixin):
         Returns
         -------
         accuracy : float in [0, 1]
-            Nearly 1 for any model of a rare class; see :mod:`focal_gbm.metrics`.
+            Share of rows with the right class. It is close to 1 for any model of a rare
+            class; :mod:`focal_gbm.metrics` has better measures.
         """
         parent: Any = super()
+        # of the kinds that fit takes, of which scikit-learn compares only some
         accuracy: float = parent.score(X, as_labels(y), sample_weight)
         return accuracy
 
@@ -209,11 +216,14 @@ class FocalClassifierMixin(CalibratedMixin):
         def _library_parameters(cls) -> set[str]: ...
 
     @classmethod
-    @cache  # asked for in every call of predict
+    @cache  # read in every call of predict
     def _own_parameters(cls) -> frozenset[str]:
-        """Return the parameters that the booster knows nothing of: ours, and those that
-        the constructors of subclasses add."""
+        """Return the parameters that the booster does not know.
+
+        They are those of this library, and those that constructors of subclasses add.
+        """
         names: set[str] = set()
+        # from the subclass of a user up to the classifier of this library
         for base in cls.__mro__:
             if FocalClassifierMixin in base.__bases__:
                 break
@@ -225,38 +235,44 @@ class FocalClassifierMixin(CalibratedMixin):
 
     @contextmanager
     def _lending(self, session: Any, **lent: Any) -> Iterator[None]:
-        """Lend the parent's fit what it reads from the estimator: ``session``, which is
-        gone when the booster is complete, and parameters in place of the user's.
+        """Lend a session and parameters to the fit of the parent, which reads the
+        estimator.
 
-        A fit that fails or is interrupted leaves the estimator as it was.
+        The session goes when the booster is complete, and the user's parameters come
+        back. A fit that fails or is interrupted leaves the estimator as it was.
         """
+        # the whole state, since the parents set attributes at many points of their fit
         before = self.__dict__.copy()
-        self._given = {name: before[name] for name in lent}
+        self._users = {name: before[name] for name in lent}
         self._session = session
         self.__dict__.update(lent)
         try:
             yield
             self._take_back()
-            # XGBoost stores the objective that it trained with
+            # once more, since XGBoost ends its fit by storing the objective
             self.__dict__.update({name: before[name] for name in lent})
-        except BaseException:
+        except BaseException:  # an interruption from the keyboard too
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
 
     def _take_back(self) -> None:
-        """Put the user's parameters back in place of those that were lent."""
-        self.__dict__.update(self.__dict__.pop("_given", {}))
+        """Put the user's parameters back in place of the lent ones, and drop the
+        session."""
+        self.__dict__.update(self.__dict__.pop("_users", {}))
         self.__dict__.pop("_session", None)
 
-    def _as_given(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Return parameters as the user set them, also while others are lent."""
-        given = self.__dict__.get("_given", {})
-        return {**parameters, **{k: v for k, v in given.items() if k in parameters}}
+    def _as_set(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return parameters as the user set them, even while others are lent."""
+        users = self.__dict__.get("_users", {})
+        return {**parameters, **{k: v for k, v in users.items() if k in parameters}}
 
     def _set_fitted(self, training: Training, calibrator: Any, **others: Any) -> None:
-        """Set what a fit sets beside the booster. Tools that wrap ``fit`` copy the
-        estimator before it returns, and so nothing lent may be left in it."""
+        """Set the fitted attributes other than the booster, all at once.
+
+        Tools that wrap the parent's fit (MLflow's autologging) copy the estimator
+        before ``fit`` returns, so this also ends the lending.
+        """
         self.loss_ = training.loss
         self.threshold_ = training.threshold
         self.calibrator_ = calibrator
@@ -264,8 +280,11 @@ class FocalClassifierMixin(CalibratedMixin):
         self._take_back()
 
     def _warn(self, message: str) -> None:
-        """Warn of a fit's data, but not in a fold: filters are no way to keep silent,
-        since they are not safe among threads."""
+        """Warn about the data of a fit, but not in a fold, where the whole fit warns.
+
+        Filters of warnings would be another way to keep a fold silent, but filters are
+        shared by all threads.
+        """
         if message and not self._is_fold:
             warnings.warn(message, UserWarning, stacklevel=4)
 
@@ -284,14 +303,14 @@ class FocalClassifierMixin(CalibratedMixin):
         device: str = "cpu",
         n_jobs: int | None = None,
     ) -> Training:
-        """Check everything and return what the fit needs.
+        """Check parameters and data, and return the training that follows from them.
 
-        ``class_factors`` returns, for codes of labels, the factors of class 0 and 1
-        that the library's own parameters ask for. ``raw_start`` is the raw score to
-        begin from and ``start_probability`` what it stands for; without both it follows
-        from the parameter ``start``. ``begins_at_zero`` says that the booster takes it
-        for 0; ``device`` and ``n_jobs`` say where the derivatives are computed, and by
-        how many threads.
+        ``class_factors`` returns, for labels as codes, the factors of class 0 and 1
+        from the parameters of the library. ``raw_start`` is the raw score at which
+        boosting begins, and ``start_probability`` the probability; without both the
+        start follows from the parameter ``start``. ``begins_at_zero`` is true for a
+        booster that starts a custom objective at raw score 0. ``device`` and ``n_jobs``
+        are where the derivatives are computed, and by how many threads.
         """
         link = check_option(self.link, "link", LINKS)
         gamma = check_gamma(self.focal_gamma, "focal_gamma")
@@ -319,24 +338,11 @@ class FocalClassifierMixin(CalibratedMixin):
             raise ValueError(msg)
         for message in doubts(codes, classes, weight):
             self._warn(message)
-        weight_0, weight_1 = class_weights(class_weight, classes, labels)
-        factor_0, factor_1 = class_factors(codes)
-        weight_0, weight_1 = weight_0 * factor_0, weight_1 * factor_1
-        threshold = weight_0 / (weight_0 + weight_1)
-        if alpha is not None:
-            weight_0, weight_1 = weight_0 * (1.0 - alpha), weight_1 * alpha
-        for value, label in zip((weight_0, weight_1), classes.tolist(), strict=True):
-            if not SMALLEST_WEIGHT <= value <= LARGEST_WEIGHT:
-                msg = (
-                    f"class_weight, scale_pos_weight and focal_alpha give class "
-                    f"{label!r} the weight {value:.3g}; it has to lie in "
-                    f"[{SMALLEST_WEIGHT:g}, {LARGEST_WEIGHT:g}]"
-                )
-                raise ValueError(msg)
-        total = weight_0 + weight_1
-        # alpha=None is alpha=1/2 without its factor 1/2
-        are_equal = weight_0 == weight_1
-        loss = FocalLoss(gamma, None if are_equal else weight_1 / total, link)
+        by_label = class_weights(class_weight, classes, labels)
+        loss, scale, threshold = weighted_loss(
+            FocalLoss(gamma, alpha, link), by_label, class_factors(codes), classes
+        )
+        # an argument of fit decides over a parameter, and a probability over a share
         if raw_start is None:
             log_odds = share * base_log_odds(codes, weight)
             if start_probability is not None:
@@ -351,13 +357,14 @@ class FocalClassifierMixin(CalibratedMixin):
             classes=classes,
             loss=loss,
             threshold=threshold,
-            scale=weight_0 if are_equal else total,
+            scale=scale,
             raw_start=raw_start,
             offset=raw_start if begins_at_zero else 0.0,
             init_score=init_score,
             prior_shift=calibration.constant_ if is_shifted else 0.0,
             max_step=None if self.max_step is None else float(self.max_step),
             device=device,
+            # None and 0 mean all threads to the boosters
             n_jobs=n_jobs if n_jobs and n_jobs > 0 else -1,
         )
         _ = training.objective  # what the objective refuses, it refuses now
@@ -372,7 +379,7 @@ class FocalClassifierMixin(CalibratedMixin):
 
 
 def without_split(has_split: bool) -> str:
-    """Return what is to be said of a model that gives every row the base rate."""
+    """Return the warning for a model that predicts the base rate for every row."""
     if has_split:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Checks of the features' columns, before a booster reads them."""
+"""Checks of the columns of X, before a booster reads them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _NUMBERS = "numbers or booleans"
 
 
 def in_memory(X: Any) -> Any:
-    """Return a lazy frame of Polars as a frame, and any other features as they are."""
+    """Return a lazy Polars frame as a frame in memory, and other features unchanged."""
     return X.collect() if _is_of(X, "polars") and hasattr(X, "collect") else X
 
 
 def check_columns(X: Any, library: str, *, any_arrow: bool) -> None:
-    """Raise the error for columns that a booster cannot read, with their names.
+    """Refuse columns that a booster cannot read, with their names.
 
-    ``any_arrow`` says whether the booster reads dictionaries and half floats of Arrow
-    and Polars. LightGBM ends the process over an Arrow column that it does not know
-    (``std::terminate`` in 4.6 and 4.7).
+    ``any_arrow`` is true for a booster that reads dictionaries and half floats of Arrow
+    and Polars. LightGBM (4.6 and 4.7) ends the process, by ``std::terminate``, over an
+    Arrow column of another type.
     """
     if isinstance(X, pd.DataFrame):
         bad = _of_pandas(X)
@@ -50,7 +50,7 @@ def check_columns(X: Any, library: str, *, any_arrow: bool) -> None:
 
 
 def readable(X: Any, library: str, *, any_arrow: bool) -> Any:
-    """Return features as a booster's predict reads them, or raise."""
+    """Return features for a booster's predict, with columns of Arrow checked."""
     X = in_memory(X)
     if is_arrow(X):  # the other containers raise errors of their own
         check_columns(X, library, any_arrow=any_arrow)
@@ -63,12 +63,14 @@ def is_arrow(X: Any) -> bool:
 
 
 def _is_of(X: Any, package: str) -> bool:
+    # by name: a check of the type would import the package
     return type(X).__module__.partition(".")[0] == package
 
 
 def _of_pandas(X: pd.DataFrame) -> Iterator[tuple[Any, Any]]:
     for name, dtype in X.dtypes.items():
         is_number = types.is_numeric_dtype(dtype) or types.is_bool_dtype(dtype)
+        # both libraries split categories by their codes
         is_category = isinstance(dtype, pd.CategoricalDtype)
         if types.is_complex_dtype(dtype) or not (is_number or is_category):
             yield name, dtype
@@ -103,7 +105,7 @@ def _of_array(X: Any) -> Iterator[tuple[int, Any]]:
     for i in range(X.shape[1]):
         column = X[:, i]
         try:
-            if column.dtype.kind in "Mm":
+            if column.dtype.kind in "Mm":  # which NumPy would convert to numbers
                 yield i, column.dtype
             else:
                 column.astype(np.float64)

@@ -18,9 +18,9 @@ from focal_gbm.objective._metric import warn_if_undefined
 
 
 class OnProbabilities:
-    """A metric of the user's, given the probabilities that raw scores stand for.
+    """A user's metric that receives probabilities in place of raw scores.
 
-    It holds no data: LightGBM deep-copies the metrics of a fit.
+    It holds no data, because LightGBM deep-copies the metrics of a fit.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class OnProbabilities:
         log_odds = self._loss.log_odds(raw + self._offset) + self._prior_shift
         p = FocalLoss().probability(log_odds)
         result = self._metric(y_true, p, *rest, **kwargs)
+        # LightGBM's metrics return name, value and direction, XGBoost's the value
         value = result[1] if isinstance(result, tuple) and len(result) > 1 else result
         warn_if_undefined(self.__name__, value)
         return result
@@ -65,6 +66,7 @@ def eval_pairs(eval_set: Any) -> list[tuple[Any, Any]] | None:
                 f"at position {i}"
             )
             raise ValueError(msg)
+    # tuples, by which LightGBM tells a pair from features
     return [(pair[0], pair[1]) for pair in pairs] or None
 
 
@@ -73,23 +75,23 @@ def _is_pair(value: Any) -> bool:
 
 
 def check_eval_scores(eval_sets: Sequence[Any] | None, scores: Any, name: str) -> None:
-    """Check the scores to begin from of the evaluation sets, a list or a dict by
+    """Check the initial raw scores of the evaluation sets, a list or a dict by
     position."""
     if scores is None:
         return
-    given = scores if isinstance(scores, dict) else dict(enumerate(scores))
+    by_position = scores if isinstance(scores, dict) else dict(enumerate(scores))
     n_sets = len(eval_sets or ())
-    if set(given) != set(range(n_sets)):
+    if set(by_position) != set(range(n_sets)):
         msg = (
             f"{name} must hold scores for each of the {n_sets} evaluation sets, got "
-            f"them for {sorted(given)}"
+            f"them for {sorted(by_position)}"
         )
         raise ValueError(msg)
     for i, (_, labels) in enumerate(eval_sets or ()):
-        n_given = len(check_finite_vector(given[i], f"{name}[{i}]"))
-        if n_given != len(labels):
+        n_scores = len(check_finite_vector(by_position[i], f"{name}[{i}]"))
+        if n_scores != len(labels):
             msg = (
-                f"{name}[{i}] must have {len(labels)} values, one a row, got {n_given}"
+                f"{name}[{i}] must have {len(labels)} values, one a row, got {n_scores}"
             )
             raise ValueError(msg)
 
@@ -97,12 +99,12 @@ def check_eval_scores(eval_sets: Sequence[Any] | None, scores: Any, name: str) -
 def check_eval_weights(
     eval_sets: Sequence[Any] | None, weights: Any, name: str
 ) -> None:
-    """Check the weights of the evaluation sets, a list or a dict by position."""
+    """Check the row weights of the evaluation sets, a list or a dict by position."""
     if not eval_sets or weights is None:
         return
-    given = weights if isinstance(weights, dict) else dict(enumerate(weights))
+    by_position = weights if isinstance(weights, dict) else dict(enumerate(weights))
     for i, pair in enumerate(eval_sets):
-        check_weights(given.get(i), len(pair[1]), f"{name}[{i}]")
+        check_weights(by_position.get(i), len(pair[1]), f"{name}[{i}]")
 
 
 def check_eval_classes(
@@ -113,11 +115,12 @@ def check_eval_classes(
     *,
     stops_early: bool,
 ) -> list[str]:
-    """Refuse evaluation sets without rows, and, where training stops early, those on
-    which rank metrics are undefined; return what is to be said of others.
+    """Return warnings about evaluation sets of one class, on which rank metrics are
+    undefined.
 
-    ``positive`` is the positive class among the labels of the sets, and ``metrics`` are
-    the names of the rank metrics in use.
+    Sets without rows are refused, and so are sets of one class where training stops
+    early by a rank metric. ``positive`` is the positive class among the labels of the
+    sets; ``metrics`` are the names of the rank metrics in use.
     """
     if not isinstance(weights, dict):
         weights = dict(enumerate(weights or ()))
@@ -128,20 +131,20 @@ def check_eval_classes(
             raise ValueError(msg)
         is_positive = labels == positive
         weight = weights.get(i)
-        if weight is not None:
+        if weight is not None:  # metrics ignore rows without weight
             is_positive = is_positive[np.asarray(weight) > 0]
         if not metrics or len(np.unique(is_positive)) > 1:
             continue
         missing = "negative" if is_positive.any() else "positive"
-        said = (
+        problem = (
             f"evaluation set {i} holds no {missing} row, where {', '.join(metrics)} "
             "cannot tell one model from another"
         )
         if stops_early:
             msg = (
-                f"{said}, so that early stopping would keep the first tree: leave the "
-                "set out, wait for its labels, or stop on the log-loss"
+                f"{problem}, so that early stopping would keep the first tree: leave "
+                "the set out, wait for its labels, or stop on the log-loss"
             )
             raise ValueError(msg)
-        messages.append(said)
+        messages.append(problem)
     return messages

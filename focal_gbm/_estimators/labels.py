@@ -1,4 +1,4 @@
-"""Labels of two classes, as codes."""
+"""Labels of two classes, and their codes 0 and 1."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ _SMALL_WEIGHT = 0.1
 
 
 def as_labels(y: Any) -> NDArray[Any]:
-    """Return labels as a vector of a dtype that all tools beneath know: numbers,
-    booleans, texts or dates of NumPy."""
+    """Return labels as a vector of numbers, booleans, texts or dates of NumPy."""
     labels = native(column_or_1d(np.asarray(in_host_memory(in_memory(y))), warn=True))
-    if labels.dtype == np.float16:
+    if labels.dtype == np.float16:  # which pandas.factorize refuses
         return labels.astype(np.float32)
     if labels.dtype != object or pd.isna(labels).any():
         return labels
@@ -45,7 +44,7 @@ def as_labels(y: Any) -> NDArray[Any]:
         raise ValueError(msg)
     if issubclass(kinds.pop(), date):  # datetime and pandas' Timestamp too
         times = pd.to_datetime(pd.Series(labels))
-        if times.dt.tz is not None:
+        if times.dt.tz is not None:  # NumPy has no zones: the same instants, in UTC
             times = times.dt.tz_convert(None)
         return times.to_numpy()
     return labels
@@ -54,8 +53,10 @@ def as_labels(y: Any) -> NDArray[Any]:
 def check_target(
     X: Any, y: Any, name: str
 ) -> tuple[NDArray[Any], NDArray[np.uint8], NDArray[Any]]:
-    """Return the labels as a vector, their codes 0 and 1, and the classes; ``name`` is
-    the estimator's."""
+    """Return labels as a vector, their codes 0 and 1, and the two classes.
+
+    ``name`` is the class of the estimator, for the errors.
+    """
     if y is None:
         msg = f"{name} requires y to be passed, but the target y is None"
         raise ValueError(msg)
@@ -76,6 +77,7 @@ def check_target(
         msg = f"Input y contains NaN: no label in row {int(missing.argmax())}"
         raise ValueError(msg)
     check_classification_targets(labels)
+    # faster than numpy.unique on texts and objects
     codes, classes = pd.factorize(labels, sort=True)
     if len(classes) > 2:
         msg = (
@@ -91,8 +93,9 @@ def check_target(
 
 
 def encode(labels: Any, classes: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Return the codes 0 and 1 of labels of known ``classes``."""
+    """Return the codes 0 and 1 of labels, given the fitted ``classes``."""
     labels = column_or_1d(np.asarray(in_host_memory(in_memory(labels))), warn=True)
+    # dates of Python are equal to none of NumPy's
     if classes.dtype.kind == "M" and labels.dtype == object:
         labels = as_labels(labels)
     positive = equal_to(labels, classes[1])
@@ -110,8 +113,8 @@ def encode(labels: Any, classes: NDArray[Any], name: str) -> NDArray[np.uint8]:
 def doubts(
     codes: NDArray[np.uint8], classes: NDArray[Any], weight: Float64Array | None
 ) -> Iterator[str]:
-    """Yield what is to be said of labels and weights that can be used, but hardly as
-    they were meant."""
+    """Yield warnings about labels and weights that are usable but probably not as
+    meant."""
     share = float(codes.mean())
     # 1 is the positive class by custom, and may be frequent; "legit" is by its letters
     by_custom = classes.dtype.kind in "biuf" and classes[1] == 1
@@ -129,8 +132,8 @@ def doubts(
     mean = float(weight.sum() / np.count_nonzero(weight))
     if mean < _SMALL_WEIGHT:
         yield (
-            f"sample_weight has a mean of {mean:.3g}: a weight says how many rows of "
-            "the population a row stands for, and min_child_weight and reg_lambda are "
-            "on that scale, so that few leaves can split or none; divide the weights "
-            "by their mean"
+            f"sample_weight has a mean of {mean:.3g}: a weight is the number of rows "
+            "of the population that a row represents, and min_child_weight and "
+            "reg_lambda are on that scale, so that few leaves can split or none; "
+            "divide the weights by their mean"
         )

@@ -1,4 +1,4 @@
-"""MLflow's autologging around a fit, where the user has loaded MLflow."""
+"""MLflow's autologging around a fit, if the user has loaded MLflow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OWN_TYPES = {
 
 @contextmanager
 def autologging_paused() -> Iterator[None]:
-    """Keep MLflow from logging the models of folds, which nobody asked for."""
+    """Keep MLflow from logging the models of folds."""
     tools = sys.modules.get("mlflow.utils.autologging_utils")
     pause = getattr(tools, "disable_autologging", None)
     if pause is None or getattr(tools, "_AUTOLOGGING_GLOBALLY_DISABLED", False):
@@ -35,14 +35,15 @@ def autologging_paused() -> Iterator[None]:
 def types_trusted() -> Iterator[None]:
     """Let MLflow's autologging for LightGBM store this library's estimator.
 
-    It stores models by skops, which refuses types that are not on a list, and no
-    argument of ``autolog`` adds to the list of MLflow 3.
+    MLflow 3 stores models by skops, which refuses types that are not on a list. No
+    argument of ``autolog`` extends the list.
     """
     module = sys.modules.get("mlflow.lightgbm")
     trusted = getattr(module, "_LIGHTGBM_SKLEARN_SKOPS_TRUSTED_TYPES", None)
     if not isinstance(trusted, set):
         yield
         return
+    # what was there before stays when the fit ends
     added = _OWN_TYPES - trusted
     trusted |= added
     try:

@@ -12,10 +12,10 @@ from focal_gbm._validation import (
 
 
 class ProgressBar:
-    """Bar over the iterations; made when training starts and gone when it ends."""
+    """Bar over the iterations, from the start of training to its end."""
 
     def __init__(self, title: str) -> None:
-        try:
+        try:  # an extra, and slow to import
             from tqdm.auto import tqdm
         except ImportError as error:
             msg = "progress=True needs tqdm: pip install tqdm"
@@ -24,7 +24,7 @@ class ProgressBar:
 
     def show(self, total: int, metrics: Mapping[str, float]) -> None:
         """Count one more iteration."""
-        self._bar.total = total
+        self._bar.total = total  # known only when the training runs
         self._bar.set_postfix(
             {name: f"{value:.4g}" for name, value in metrics.items()}, refresh=False
         )
@@ -37,12 +37,15 @@ class ProgressBar:
 
 @contextmanager
 def progress_bar(estimator: Any, make: Callable[..., Any]) -> Iterator[list[Any]]:
-    """Give the progress bar of a fit as a list of callbacks, empty if none is wanted,
-    and leave it as it is when the fit ends."""
+    """Give the progress bar of a fit as a list of callbacks, empty without
+    ``progress``.
+
+    The bar is closed when the fit ends or fails, so that the next line begins below it.
+    """
     is_wanted = check_flag(estimator.progress, "progress")
     bars = [make(type(estimator).__name__)] if is_wanted else []
     try:
         yield bars
-    finally:
+    finally:  # an open bar would swallow the lines of the error
         for bar in bars:
             bar.close()

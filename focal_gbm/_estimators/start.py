@@ -1,4 +1,4 @@
-"""The raw scores at which boosting begins, where the user passes them."""
+"""Raw scores at which boosting begins, where the user passes them."""
 
 from __future__ import annotations
 
@@ -21,16 +21,25 @@ def start_of_rows(
     names: tuple[str, str],
     advice: str,
 ) -> tuple[float, Float64Array | None]:
-    """Return the raw score to begin from and the scores to hand to the booster: one
-    value for all rows is a start like any other. ``names`` are the parameters'."""
+    """Return the raw score at which boosting begins, and raw scores by row for the
+    booster.
+
+    One value for all rows is a start and becomes part of the model. ``names`` are the
+    two parameters', ``advice`` is the end of the warning about scores that differ by
+    row.
+    """
     name, eval_name = names
-    given = check_finite_vector(scores, name)
-    if len(given) and (given == given[0]).all():
+    start = check_finite_vector(scores, name)
+    # a constant can be part of the model, and evaluation sets must share it
+    if len(start) and (start == start[0]).all():
         others = eval_scores.values() if isinstance(eval_scores, dict) else eval_scores
-        if all((np.asarray(other) == given[0]).all() for other in others or ()):
-            return float(given[0]), None
+        if all((np.asarray(other) == start[0]).all() for other in others or ()):
+            return float(start[0]), None
     if has_eval_sets and eval_scores is None:
-        msg = f"{eval_name} must be given where {name} differs by row"
+        msg = (
+            f"{name} differs by row, and without {eval_name} the evaluation sets would "
+            f"begin at other scores; pass {eval_name} too"
+        )
         raise ValueError(msg)
     warnings.warn(f"{name} differs by row and {advice}", UserWarning, stacklevel=4)
-    return 0.0, given
+    return 0.0, start

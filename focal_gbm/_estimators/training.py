@@ -1,4 +1,4 @@
-"""What one fit knows before training starts."""
+"""Training: the facts of one fit, fixed before boosting starts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from focal_gbm.objective import FocalMetric, FocalObjective
 
 @dataclass(frozen=True)
 class Training:
-    """One fit: the data as the loss sees it, and what boosting starts from.
+    """The facts of one fit: its data as the loss sees them, and where boosting begins.
 
-    ``raw_start`` is the raw score to begin from; ``offset`` is what has to be added to
-    the booster's scores while it trains, the start if the booster takes it for 0.
-    ``init_score`` are scores to begin from that differ by row. ``prior_shift`` is what
-    a :class:`PriorShift` adds to the log-odds of the predictions.
+    ``raw_start`` is the raw score at which boosting begins. ``offset`` is added to the
+    booster's raw scores in training: ``raw_start`` for a booster that begins at 0, else
+    0. ``init_score`` holds initial raw scores that differ by row. ``prior_shift`` is
+    the constant that a :class:`PriorShift` adds to the predicted log-odds.
     """
 
     X: Any
@@ -53,8 +53,8 @@ class Training:
 
     @property
     def leaf_bound(self) -> float:
-        """Bound on a leaf's step in raw score; 0, the boosters' word for none."""
-        if self.max_step is None:
+        """Bound on a leaf's step in raw score; 0 means none, as in both boosters."""
+        if self.max_step is None:  # XGBoost and LightGBM take 0 for no bound
             return 0.0
         if self.loss.link == "logit":  # dx/dz is 1 + gamma on all but uncertain rows
             return self.max_step / (1.0 + self.loss.gamma)
@@ -75,7 +75,7 @@ class Training:
         )
 
     def metric(self, metric: str, name: str | None) -> FocalMetric:
-        """Return an evaluation function on the probabilities, listed as ``name``."""
+        """Return the FocalMetric of this training's loss, listed as ``name``."""
         loss = self.loss
         return FocalMetric(
             loss.gamma,
@@ -88,15 +88,16 @@ class Training:
         )
 
     def on_probabilities(self, metric: Callable[..., Any]) -> OnProbabilities:
-        """Return a metric of the user's, to be called with raw scores."""
+        """Return a user's metric as one that the booster calls with raw scores."""
         return OnProbabilities(metric, self.loss, self.offset, self.prior_shift)
 
     def closing_constant(self, raw: NDArray[Any]) -> float:
-        """Return c for which the mean probability at ``raw`` + c is the base rate.
+        """Return the constant c for which the mean probability at ``raw`` + c is the
+        base rate.
 
-        ``raw`` is what the booster says while it trains. Newton's method on the
-        logarithm of the mean, which is increasing and concave in c; the step is
-        bounded for models that say 1 nearly everywhere.
+        ``raw`` are the booster's raw scores of the training rows. Newton's method on
+        the logarithm of the mean, which increases with c and is concave; the step is
+        bounded for models that predict 1 nearly everywhere.
         """
         weight = self.sample_weight
         total = float(self.y.sum() if weight is None else weight.sum(where=self.y > 0))
@@ -107,9 +108,10 @@ class Training:
             x, shift = raw, self.offset + constant
             if is_logit:
                 x, shift = self.loss.log_odds(raw + shift), 0.0
+            # sums in a loop of our own: NumPy would need four arrays of this length
             mean, spread = probability_sums(x, weight, shift)
             step = math.log(mean / total) * mean / (spread * slope)
             constant -= min(max(step, -5.0), 5.0)
-            if abs(step) < 1e-9:
+            if abs(step) < 1e-9:  # the mean is the rate to nine digits
                 break
         return constant

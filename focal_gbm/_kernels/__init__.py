@@ -1,1 +1,1 @@
-"""The compiled loops, and the formulas that they call."""
+"""Compiled loops over rows, for CPU and GPU, and the formulas that they call."""

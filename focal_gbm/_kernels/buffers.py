@@ -1,4 +1,4 @@
-"""Buffers for derivatives, used again from call to call."""
+"""Buffers for derivatives, which are used again in the next call."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ Float32Array = NDArray[np.float32]
 
 
 def _pair(n_rows: int) -> tuple[Float32Array, Float32Array]:
+    """Return two vectors in host memory."""
     return np.empty(n_rows, np.float32), np.empty(n_rows, np.float32)
 
 
 class Pair:
-    """Two vectors of the last call, handed out again once nobody else holds them or a
-    view of them: fresh ones cost a page fault every 4 KiB."""
+    """Two vectors that are returned again if nothing else refers to them or to a view
+    of them; otherwise new ones are made."""
 
+    # Reuse saves a page fault every 4 KiB of a fresh vector.
     def __init__(self, make: Callable[[int], tuple[Any, Any]] = _pair) -> None:
         self._make = make
         self._held = make(0)
@@ -28,17 +30,19 @@ class Pair:
         """Return two vectors of ``n_rows``."""
         first, second = self._held
         references = sys.getrefcount(first), sys.getrefcount(second)
+        # a view refers to its base, so that a pair still in use is never overwritten
         if len(first) != n_rows or references != _UNSHARED:
             self._held = self._make(n_rows)
         return self._held
 
 
 def _unshared() -> tuple[int, int]:
-    """Return what this interpreter counts, as ``take`` counts, for vectors that nobody
-    else holds."""
+    """Return the reference counts that ``take`` finds for vectors without another
+    reference."""
     held = _pair(0)
     first, second = held
     return sys.getrefcount(first), sys.getrefcount(second)
 
 
+# Measured, not written: the counts differ between versions of Python.
 _UNSHARED = _unshared()

@@ -1,8 +1,8 @@
-"""Loops over rows for the CPU: scores, labels and weights in, derivatives out.
+"""Loops over rows for the CPU, from scores, labels and weights to derivatives.
 
-One pass, no temporaries: labels and weights are checked and class weights
-applied in the loop that computes the derivatives, so that bad rows cost nothing
-to look for; where they are, the caller finds out.
+One pass without temporary arrays checks labels and weights, computes the derivatives
+and applies the weights, so that the checks cost almost nothing. The loop reports
+whether there is a bad row; the caller looks for its position.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _NOTHING, _BAD_ROW = np.int32(0), np.int32(1)
 # takes: the largest is 3.02, of the classic form at gamma 1000.
 _LARGEST = 4.0
 
-# Rows converted at a time: small enough to stay in the first-level cache, and a
-# loop of its own because a mixed-width loop is vectorised for the wider type.
+# Rows converted at a time: few enough to stay in the first-level cache, and in a loop
+# of their own because a loop of two widths is vectorised for the wider type.
 _BLOCK = 2048
-# Rows that a thread takes at a time.
+# Rows that a thread claims at a time: so many that the atomic claims cost little.
 CHUNK = 8 * _BLOCK
 
 
 def _compiled(**options: Any) -> Any:
-    """Return njit with the disk cache, or without where no folder can be written."""
+    """Return njit with the disk cache, or without it if no folder can be written."""
 
     def decorate(function: Any) -> Any:
         try:
@@ -57,8 +57,10 @@ def _compiled(**options: Any) -> Any:
     return decorate
 
 
+# Overloads choose by type, when the loop is compiled: a test inside the loop would keep
+# it from being vectorised.
 def _part(vector: Any, start: int, stop: int) -> Any:
-    """Return a part of a vector that may be missing."""
+    """Return a part of a vector, or None for None."""
     return None if vector is None else vector[start:stop]
 
 
@@ -70,7 +72,7 @@ def _part_of(vector, start, stop):
 
 
 def _scores(raw: Any, block: Any) -> Any:
-    """Return scores in the dtype of ``block``, None if they lie in it."""
+    """Return scores in the dtype of ``block``, or None if they are in ``block``."""
     return raw
 
 
@@ -89,19 +91,21 @@ def _scores_of(raw, block):
 # int32 throughout: a 64-bit flag would halve the number of rows in a vector.
 @njit(**ROW_OPTIONS)
 def _fill_block(form, scores, y, weight, weights, limit, shift, gradient, hessian):
+    """Write the derivatives of a block and return whether it has a bad row."""
     seen = _NOTHING
     for i in range(gradient.shape[0]):
         score = (gradient[i] if scores is None else scores[i]) + shift
         label = y[i]
         positive = label > 0.5
         w = weights[1] if positive else weights[0]
+        # & in place of ``and``: a branch would keep the loop from being vectorised
         is_good = (score == score) & ((label == 0) | (label == 1))
         if weight is not None:
             sample = weight[i]
             is_good &= (sample >= 0) & (sample < limit)
         seen = np.int32(seen | (_NOTHING if is_good else _BAD_ROW))
         g, h = derivatives(form, score, positive)
-        # weight 2 is to give the very bits of the row twice
+        # rounded first, so that weight 2 gives exactly twice the derivatives
         g, h = coarse(w * g), coarse(w * h)
         if weight is not None:
             g, h = sample * g, sample * h
@@ -114,6 +118,7 @@ def _fill_block(form, scores, y, weight, weights, limit, shift, gradient, hessia
 def _fill_chunks(
     form, raw, y, weight, weights, limit, shift, gradient, hessian, ledger
 ):
+    """Claim chunks until all are done; write derivatives and flags of bad rows."""
     n = gradient.shape[0]
     while True:
         chunk = claim(ledger)
@@ -136,17 +141,18 @@ def _fill_chunks(
                 block,
                 hessian[start:stop],
             )
-        ledger[chunk + 1] = seen
+        ledger[chunk + 1] = seen  # a place of its own: no thread writes another's
 
 
 @_compiled(nogil=True, **ROW_OPTIONS)
 def _share_out(runtime, n_threads, work):
+    """Run the loop over chunks on threads of an OpenMP runtime."""
     on_threads(runtime, n_threads, _fill_chunks, work)
 
 
 def too_heavy(weights: tuple[Any, Any], dtype: Any) -> Any:
-    """Return the weight of a row, in ``dtype``, from which on its derivatives may
-    overflow; ``weights`` are those of class 0 and 1."""
+    """Return the smallest weight of a row, in ``dtype``, at which its derivatives may
+    overflow; ``weights`` are the weights of class 0 and class 1."""
     largest = max(_LARGEST * float(max(weights)), 1.0)
     return np.dtype(dtype).type(float(np.finfo(dtype).max) / largest)
 
@@ -165,15 +171,15 @@ def fill_derivatives(
 ) -> bool:
     """Write the weighted derivatives of each row and return whether all rows are good.
 
-    The dtype of ``gradient`` is the arithmetic's; ``weights`` are those of class
-    0 and 1, and ``limit`` is what they leave for a row, ``too_heavy(weights, dtype)``.
-    A row is bad if its score is NaN, its label is not 0 or 1, or its weight is
-    negative, NaN or not below the limit. Scores of another dtype pass through
-    ``gradient``, which saves a buffer; with ``raw`` None they lie there already.
-    ``team`` is the runtime and the number of threads that share the chunks.
+    The dtype of ``gradient`` is the dtype of the arithmetic. ``weights`` are the
+    weights of class 0 and class 1, and ``limit`` is ``too_heavy(weights, dtype)``. A
+    row is bad if its score is NaN, its label is not 0 or 1, or its weight is negative,
+    NaN or not below ``limit``. Scores of another dtype are converted into ``gradient``,
+    which saves a buffer; with ``raw`` None they are there already. ``team`` is the
+    runtime and the number of threads that share the chunks.
     """
     runtime, n_threads = team
-    # the number of chunks begun, and what was seen in each
+    # the number of chunks claimed, then a flag for each chunk
     n_chunks = -(-len(gradient) // CHUNK)
     ledger = np.zeros(1 + n_chunks, OWN if n_threads == 1 else SHARED)
     work = form, raw, y, weight, weights, limit, shift, gradient, hessian, ledger
@@ -182,7 +188,9 @@ def fill_derivatives(
     else:
         try:
             _share_out(runtime, n_threads, work)
-        except Exception as error:  # it did not compile, and so wrote nothing
+        # any error: versions of Numba raise different ones. All are raised by the
+        # compiler, before a row is written.
+        except Exception as error:
             stop_sharing(error)
             return fill_derivatives(*work[:-1])
     return not ledger[1:].any()
@@ -190,28 +198,28 @@ def fill_derivatives(
 
 @_compiled(error_model="numpy")
 def fill_loss(z, y, gamma, out):
-    """Write the focal loss of each row."""
+    """Write the focal loss of each row, without class weights."""
     for i in range(out.shape[0]):
         out[i] = classic_loss(z[i], y[i] > 0.5, gamma)
 
 
 @_compiled(error_model="numpy")
 def fill_log_odds(z, gamma, out):
-    """Write L(z)."""
+    """Write L(z), the log-odds under equal class weights."""
     for i in range(out.shape[0]):
         out[i] = log_odds(z[i], gamma)
 
 
 @_compiled(error_model="numpy")
 def fill_raw_score(x, gamma, out):
-    """Write L^-1(x)."""
+    """Write L^-1(x), the logit of the focal score."""
     for i in range(out.shape[0]):
         out[i] = raw_score(x[i], gamma)
 
 
 @_compiled(error_model="numpy")
 def fill_omega(z, gamma, x, out):
-    """Write x = L(z) and omega(x)."""
+    """Write x = L(z) and its weight omega(x)."""
     for i in range(out.shape[0]):
         x[i] = log_odds(z[i], gamma)
         out[i] = omega(z[i], gamma)

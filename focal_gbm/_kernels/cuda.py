@@ -1,9 +1,10 @@
-"""The loop over rows for NVIDIA GPUs: labels and weights go to the device once,
-scores once a call, and the derivatives stay there for the booster to take.
+"""The loop over rows for NVIDIA GPUs.
 
-The formulas are those of the CPU, compiled for the device by numba-cuda. XGBoost hands
-scores over in host memory and takes arrays of the CUDA array interface, so one copy of
-four bytes a row each way is the least that a custom objective can do.
+Labels and weights are copied to the device once, and scores once a call; derivatives
+stay on the device. The formulas are those of the CPU, compiled for the device by
+numba-cuda. XGBoost passes scores in host memory and accepts arrays of the CUDA array
+interface, so that one copy of four bytes a row each way is the least that a custom
+objective can do.
 """
 
 from __future__ import annotations
@@ -28,16 +29,18 @@ from focal_gbm._validation import (
     check_weights,
 )
 
-_THREADS = 256
+_THREADS = 256  # a block
 
 
 @cuda.jit
 def _fill(form, rows, weight_0, weight_1, shift, gradient, hessian, bad):
     """Write the derivatives of each row, the gradient over the scores.
 
-    ``rows`` says class and weight by sign and size.
+    ``rows`` holds the weight of each row, with the sign of its class: positive for
+    class 1, negative for class 0. One array in place of two halves the reads.
     """
     i = cuda.grid(1)
+    # the last block may have more threads than rows
     if i < gradient.shape[0]:
         score = gradient[i] + shift
         row = rows[i]
@@ -47,25 +50,27 @@ def _fill(form, rows, weight_0, weight_1, shift, gradient, hessian, bad):
         sample = np.float32(abs(row))
         gradient[i] = sample * coarse(w * g)
         hessian[i] = sample * coarse(w * h)
+        # threads race to write, but all write the same value
         if score != score:
             bad[0] = True
 
 
 def _on(device: str) -> AbstractContextManager[Any]:
-    """Return the context of a device; without an ordinal it is the one that the booster
-    has made current."""
+    """Return the context of a device; for a device without an ordinal, a context that
+    leaves the booster's device current."""
     _, _, ordinal = device.partition(":")
     return cuda.gpus[int(ordinal)] if ordinal else nullcontext()
 
 
 def _pair(n_rows: int) -> tuple[Any, Any]:
-    # no memory of size 0 on a device
+    """Return two float32 vectors on the current device."""
+    # a device cannot allocate memory of size 0
     n_rows = max(n_rows, 1)
     return cuda.device_array(n_rows, np.float32), cuda.device_array(n_rows, np.float32)
 
 
 class Loop:
-    """Labels and weights on a device, and buffers for scores and derivatives there."""
+    """Labels, weights and buffers on a device, from which derivatives are computed."""
 
     def __init__(
         self,
@@ -79,6 +84,7 @@ class Loop:
         sample_weight = check_weights(weight, n_rows)
         check_heaviest(sample_weight, limit, np.float32)
         single = as_rows(y, sample_weight, n_rows)[1]
+        # without weights one byte a row, to save memory of the device
         size: Any = np.int8(1) if single is None else single
         rows = np.where(y > 0, size, -size)
         self._device = device
@@ -94,21 +100,21 @@ class Loop:
         weights: tuple[np.float32, np.float32],
         shift: np.float32,
     ) -> tuple[Any, Any, bool]:
-        """Return gradient and Hessian on the device, and whether no score is
-        NaN."""
+        """Return gradient and Hessian on the device, and whether no score is NaN."""
         n_rows = len(raw)
         with _on(self._device):
             gradient, hessian = self._pair.take(n_rows)
-            with np.errstate(over="ignore"):  # infinite is as good as beyond float32
+            with np.errstate(over="ignore"):  # beyond float32: infinite scores are fine
                 scores = raw.astype(np.float32, copy=False)
             gradient.copy_to_device(scores)
             blocks = -(-n_rows // _THREADS)
-            with warnings.catch_warnings():  # that few rows leave the device idle
+            # numba-cuda warns if few rows leave most of the device unused
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NumbaPerformanceWarning)
                 _fill[blocks, _THREADS](
                     form, self._rows, *weights, shift, gradient, hessian, self._bad
                 )
-            # reading them waits for the loop, and so the arrays are ready
+            # the copy waits for the loop, so that the derivatives are ready to read
             is_bad = bool(self._bad.copy_to_host()[0])
             if is_bad:
                 self._bad = cuda.to_device(np.zeros(1, np.bool_))
@@ -117,7 +123,7 @@ class Loop:
 
 @lru_cache(maxsize=64)
 def obstacle(device: str) -> str:
-    """Return why the loop cannot run on a device, or nothing if it can."""
+    """Return why the loop cannot run on a device, or "" if the loop can run."""
     one = np.float32(1.0)
     try:
         loop = Loop([0.0], None, 1, device)
@@ -128,6 +134,6 @@ def obstacle(device: str) -> str:
 
 
 def _in_one_line(error: Exception) -> str:
-    """Return what an error says, as the first part of a sentence."""
+    """Return the message of an error as the first part of a sentence."""
     line = shorten(str(error), 300, placeholder=" [...]").rstrip(" .,:;")
     return line or type(error).__name__

@@ -1,4 +1,4 @@
-"""The formulas of focal loss, each written once and compiled for every target.
+"""Formulas of focal loss, each written once and compiled for CPU and GPU.
 
 Letters, after Lin et al. (2017), "Focal loss for dense object detection":
 
@@ -6,15 +6,15 @@ Letters, after Lin et al. (2017), "Focal loss for dense object detection":
     x         log-odds of the class posterior under equal class weights
     m         own-class margin: z for a positive row, -z for a negative one
     p, q, l   expit(m), 1 - p and -log p
-    a, u, l0  |z|, exp(-a) and log1p(u): the parts from which all else follows
+    a, u, l0  |z|, exp(-a) and log1p(u)
 
-Everything is assembled from ``a``, ``u`` and ``l0``, so nothing overflows and
+All values are computed from ``a``, ``u`` and ``l0``, so that nothing overflows and
 nothing cancels, whatever the size of the score.
 
-A *form* names what is computed and carries its numbers; ``derivatives`` picks
-the formula by the type of the form. The dtype of the score picks the
-arithmetic: float64 calls the mathematical library, float32 uses polynomials,
-because LLVM vectorises those and PyPI's llvmlite carries no vector library.
+A *form* names a loss with its Hessian and holds the numbers of its formula;
+``derivatives`` chooses the formula by the type of the form. The dtype of the score
+chooses the arithmetic: float64 calls the mathematical library. float32 uses
+polynomials, because LLVM vectorises them and PyPI's llvmlite has no vector library.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from numba import njit, types
 from numba.extending import overload
 from numpy.polynomial import Chebyshev, Polynomial
 
-# Neither nnan nor ninf: scores may be infinite and NaN has to be seen. Not
-# reassoc: it would undo the two-part reduction of the exponent.
+# Neither nnan nor ninf: scores may be infinite, and NaN must be detected. Not reassoc:
+# it would undo the reduction of the exponent in two parts.
 ROW_OPTIONS: Any = {
     "fastmath": {"contract", "nsz", "arcp"},
     "error_model": "numpy",
@@ -39,13 +39,13 @@ formula = njit(**_OPTIONS)
 
 
 class LogLoss(NamedTuple):
-    """Log-loss on the log-odds: either link at gamma = 0."""
+    """Log-loss on the log-odds, times a factor: either link at gamma = 0."""
 
     factor: Any
 
 
 class Posterior(NamedTuple):
-    """Log-loss on the log-odds times (1 + gamma) omega, omega being a rational."""
+    """Log-loss on the log-odds times (1 + gamma) omega, as a rational function."""
 
     numerator: tuple[Any, ...]
     denominator: tuple[Any, ...]
@@ -53,25 +53,25 @@ class Posterior(NamedTuple):
 
 
 class ExactPosterior(NamedTuple):
-    """The same without the factor 1 + gamma and with the exact omega; float64."""
+    """Log-loss on the log-odds times the exact omega, for float64."""
 
     gamma: Any
 
 
 class Expected(NamedTuple):
-    """Classic form; the Hessian is the expected one (Fisher scoring)."""
+    """Classic form with the expected Hessian (Fisher scoring), never negative."""
 
     gamma: Any
 
 
 class Exact(NamedTuple):
-    """Classic form; the Hessian is the second derivative, negative on far misses."""
+    """Classic form with the second derivative, negative far on the wrong side."""
 
     gamma: Any
 
 
 class Clipped(NamedTuple):
-    """Classic form; the second derivative, kept above the size of the gradient."""
+    """Classic form with the second derivative, or |gradient| if that is larger."""
 
     gamma: Any
 
@@ -86,7 +86,7 @@ def _powers(
 
 _HALF_LN2 = math.log(2) / 2
 _EXP = _powers(np.exp, -_HALF_LN2, _HALF_LN2, 5)
-# log1p(u) / u on the Chebyshev points of [0, 1], none of which is 0.
+# The Chebyshev points of [0, 1] do not contain 0, at which the quotient is undefined.
 _LOG1P = _powers(lambda u: np.log1p(u) / u, 0.0, 1.0, 8)
 _LOG2_E = np.float32(1 / math.log(2))
 _LN2_HIGH = np.float32(0.693359375)  # nine bits, so that a multiple of it is exact
@@ -94,13 +94,14 @@ _LN2_LOW = np.float32(math.log(2) - 0.693359375)
 _ROUND = np.float32(1.5 * 2**23)  # adding it leaves the nearest integer in the low bits
 _ROUND_BITS = np.int32(_ROUND.view(np.int32))
 _BIAS = np.int32(127)
+# Of ``coarse``: a mask without the last four bits, and half of the smallest bit left.
 _KEPT_BITS, _HALF_STEP = np.int32(-16), np.int32(8)
-_SHIFT = np.int32(23)
+_SHIFT = np.int32(23)  # bits of the fraction, to the right of the exponent
 _MAX_EXPONENT = np.float32(87.0)  # exp(-87) is still a normal float32
 
 
 def const(value: float, like: Any) -> Any:
-    """Return ``value`` in the dtype of ``like``: a bare literal would be float64."""
+    """Return ``value`` in the dtype of ``like``; a bare literal would be float64."""
     return value
 
 
@@ -112,7 +113,7 @@ def _const(value, like):
 
 
 def limit(like: Any) -> Any:
-    """Return the size beyond which a score changes nothing but underflows."""
+    """Return the largest |z| to compute with; exp(-|z|) of more nearly underflows."""
     return 700.0
 
 
@@ -133,6 +134,7 @@ def _exp_neg(a):
     if a != types.float32:
         return lambda a: math.exp(-a)
 
+    # exp(x) = 2^k exp(r) with |r| <= log(2) / 2 (Cody and Waite's reduction)
     def exp_neg_float32(a):
         x = -a if a < _MAX_EXPONENT else -_MAX_EXPONENT
         shifted = np.float32(x * _LOG2_E + _ROUND)
@@ -141,6 +143,7 @@ def _exp_neg(a):
         c = _EXP
         r2 = r * r
         s = (c[0] + c[1] * r) + r2 * ((c[2] + c[3] * r) + r2 * (c[4] + c[5] * r))
+        # the low bits of ``shifted`` are k: shift them into the exponent, no conversion
         exponent = np.int32(shifted.view(np.int32) - _ROUND_BITS + _BIAS)
         return s * np.int32(exponent << _SHIFT).view(np.float32)
 
@@ -161,8 +164,10 @@ def _log1p_unit(u):
 
 @formula
 def horner8(c, t):
-    """Return c[0] + c[1] t + ... + c[8] t^8, written out so that it vectorises and in
-    pairs (Estrin), since the loop waits for chains of operations, not for their number.
+    """Return c[0] + c[1] t + ... + c[8] t^8.
+
+    Written out, so that the loop is vectorised, and in pairs (Estrin's scheme): the
+    longest chain of operations limits the speed, not their number.
     """
     t2 = t * t
     t4 = t2 * t2
@@ -172,8 +177,8 @@ def horner8(c, t):
 
 
 def coarse(value: Any) -> Any:
-    """Return ``value`` without the last four bits that float32 has for it, so that its
-    product with a whole number up to 16 is exact."""
+    """Return ``value`` rounded to four bits fewer than float32 has, so that its product
+    with a whole number up to 16 is exact."""
     return value
 
 
@@ -211,7 +216,7 @@ def own_class(m, a, u, l0, inverse, gamma):
     one, zero = const(1.0, a), const(0.0, a)
     p = inverse * (u if m < 0 else one)
     q = inverse * (one if m < 0 else u)
-    l = l0 + (a if m < 0 else zero)  # noqa: E741 - the letter of the papers' -log p
+    l = l0 + (a if m < 0 else zero)  # noqa: E741 - l is -log p in the papers
     return p, q, l, exp_neg(gamma * (l0 + (zero if m < 0 else a)))
 
 
@@ -222,7 +227,8 @@ def classic_loss(z, positive, gamma):
     u = exp_neg(a)
     l0 = log1p_unit(u)
     m = z if positive else -z
-    if m >= 0:  # finite, or gamma = 0 would meet an infinite score
+    # gamma times an infinite score is NaN at gamma = 0, hence the finite bound
+    if m >= 0:
         return exp_neg(gamma * (l0 + min(a, 1e300))) * l0
     return exp_neg(gamma * l0) * (l0 + a)
 
@@ -276,17 +282,18 @@ def expected_gradient_hessian(z, positive, gamma):
     slope = miss if (z if positive else -z) < 0 else hit
     n, upper, lower = link_fraction(a, u, l0, inverse, gamma)
     both = lower + e * upper
-    # G dx/dz expit(x) expit(-x)
+    # omega(x) expit(x) expit(-x) (dx/dz)^2, where omega dx/dz = hit + miss
     hessian = (hit + miss) * n * e / (both * both)
     return (-slope if positive else slope), hessian
 
 
 @formula
 def log_loss_gradient_hessian(x, positive, numerator, denominator):
-    """Return the derivatives of log-loss at log-odds x times the given ratio."""
+    """Return derivatives of log-loss at log-odds x, times numerator / denominator."""
     one = const(1.0, x)
     u = exp_neg(bounded_size(x))
     v = one + u
+    # one division for weight and sigmoid: divisions take most of the time
     ratio = numerator / (denominator * v * v)
     m = x if positive else -x
     slope = v * ratio * (one if m < 0 else u)
@@ -303,7 +310,11 @@ def probability(x):
 
 @formula
 def log_odds(z, gamma):
-    """Return x = L(z), the log-odds of the posterior (Charoenphakdee et al. 2021)."""
+    """Return x = L(z), the log-odds of the posterior.
+
+    Charoenphakdee et al. (2021), "On focal loss for class-posterior probability
+    estimation", Theorem 11, on the log-odds scale.
+    """
     a = abs(z)
     if a > 40.0:  # rho(a) is 1 and rho(-a) is 0 to the last bit
         x = (1.0 + gamma) * a - math.log1p(gamma)
@@ -319,12 +330,13 @@ def log_odds(z, gamma):
 
 @formula
 def raw_score(x, gamma):
-    """Return z with L(z) = x, by Newton from below, where L is steepest."""
+    """Return z with L(z) = x, by Newton's method from below, where L is steepest."""
     target = abs(x)
     z = target / (1.0 + gamma)
-    if z > 40.0:
+    if z > 40.0:  # L is a straight line there, to the last bit
         z = (target + math.log1p(gamma)) / (1.0 + gamma)
     else:
+        # bounded: the last bit may alternate and never meet the tolerance
         for _ in range(20):
             a, u, l0, inverse = parts(z)
             error = log_odds(z, gamma) - target
@@ -337,8 +349,11 @@ def raw_score(x, gamma):
 
 @formula
 def omega(z, gamma):
-    """Return omega(x) = G(z) / L'(z) at x = L(z): even, positive, 1/(1+gamma)
-    in both tails; focal loss on the log-odds is log-loss with this weight."""
+    """Return omega(x) at x = L(z), the weight that makes log-loss focal loss.
+
+    omega(x) = (g_0 - g_1) / (dx/dz), where g_y is the gradient of a row of class y. It
+    is even and positive, and 1 / (1 + gamma) in both tails.
+    """
     a, u, l0, inverse = parts(z)
     hit, miss, _ = both_slopes(a, u, l0, inverse, gamma)
     return (hit + miss) / link_slope(a, u, l0, inverse, gamma)
@@ -391,6 +406,7 @@ _DERIVATIVES: dict[type, Callable[..., Any]] = {
 }
 
 
+# A form's type is known to the compiler: the choice costs nothing in the loop.
 def derivatives(form: Any, score: Any, positive: Any) -> Any:
     """Return gradient and Hessian of one row under ``form``."""
     return _DERIVATIVES[type(form)](form, score, positive)

@@ -1,5 +1,8 @@
-"""Forms and class weights for float32 kernels; the form of the posterior link has a
-rational for its weight (1 + gamma) omega."""
+"""Forms and class weights for float32 kernels.
+
+The form of the posterior link has a rational function in place of its weight
+(1 + gamma) omega, whose exact value takes Newton steps in each row.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,10 @@ _NODES = 400
 LARGEST_GAMMA = 1000  # beyond, (1/2)^gamma leaves the normal numbers of float64
 MAX_GAMMA = 30  # beyond, omega spans more than float32 and eight powers can follow
 _ROUNDS = 40
-# Below, (1 + gamma) omega is 1 to the accuracy of float32, and there is no single best
-# fit to a constant.
+# Below, (1 + gamma) omega is 1 to the accuracy of float32, and a rational fit to a
+# constant is not unique.
 _NEXT_TO_LOG_LOSS = 1e-6
-# Within them float32 neither overflows nor loses a class.
+# Between these class weights, derivatives in float32 neither overflow nor vanish.
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-20, 1e20
 CLASSIC_FORMS: Any = {"expected": Expected, "exact": Exact, "clipped": Clipped}
 
@@ -36,7 +39,7 @@ def objective_form(link: str, hessian: str, gamma: float) -> Any:
 def objective_weights(
     class_weights: tuple[float, float], alpha: float | None, scale: float
 ) -> tuple[np.float32, np.float32]:
-    """Return ``scale`` times the weights of class 0 and 1, if float32 holds both."""
+    """Return ``scale`` times the weights of class 0 and class 1, in float32."""
     weights = [scale * weight for weight in class_weights]
     for label, weight in enumerate(weights):
         if not SMALLEST_WEIGHT <= weight <= LARGEST_WEIGHT:
@@ -53,10 +56,10 @@ def objective_weights(
 def posterior_form(gamma: float) -> LogLoss | Posterior:
     """Return the form of the posterior link at ``gamma``, ready for float32 kernels.
 
-    A rational of |x| and not a polynomial: its division shares the one of the
-    sigmoid, and in float32 it keeps 1e-5 up to gamma 5 and 5e-5 up to gamma 10.
-    Whatever error is left cannot bias a probability: log-loss with any positive
-    weight that depends on the log-odds alone has the same optimum.
+    The weight is a rational function of |x|, not a polynomial: its division is also the
+    division of the sigmoid, and in float32 its relative error stays below 1e-5 up to
+    gamma 5 and below 5e-5 up to gamma 10. The error cannot bias a probability: log-loss
+    with any positive weight that depends on the log-odds alone has the same optimum.
     """
     if gamma > MAX_GAMMA:
         msg = (
@@ -67,13 +70,15 @@ def posterior_form(gamma: float) -> LogLoss | Posterior:
         raise ValueError(msg)
     if gamma < _NEXT_TO_LOG_LOSS:
         return LogLoss(np.float32(1.0))
+    # about L(4), the x of the middle node
     centre = 4.0 * (1.0 + gamma)
     t = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
-    # nodes in z, for L^-1 is not in closed form; those in x are near the Chebyshev ones
+    # nodes in z, since L^-1 has no closed form; in x they are near Chebyshev nodes
     x, value = np.empty(_NODES), np.empty(_NODES)
     fill_omega(4.0 * (1 + t) / (1 - t), gamma, x, value)
     t = (x - centre) / (x + centre)
     numerator, denominator = _fit_rational(chebvander(t, _DEGREE), (1 + gamma) * value)
+    # a ratio has a free factor: the denominator is to start with 1
     scale = 1.0 / denominator[0]
     return _float32_form(numerator * scale, denominator * scale, 1.0 / centre)
 
@@ -81,6 +86,7 @@ def posterior_form(gamma: float) -> LogLoss | Posterior:
 def _float32_form(
     numerator: np.ndarray, denominator: np.ndarray, scale: float
 ) -> Posterior:
+    """Return the form with its numbers in float32."""
     return Posterior(
         tuple(np.float32(c) for c in numerator),
         tuple(np.float32(c) for c in denominator),
@@ -91,11 +97,12 @@ def _float32_form(
 def _fit_rational(
     basis: np.ndarray, value: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit p/q to ``value`` with nearly equal relative error; powers of |x|/centre.
+    """Fit p/q to ``value`` and return powers of |x|/centre, lowest first.
 
-    Sanathanan and Koerner (1963): least squares of p - value q, divided by the
-    q of the round before; each round also gives more weight to the nodes where
-    the error was large (Lawson 1961).
+    Each round is a least-squares fit of p - value q, divided by the q of the round
+    before (Sanathanan and Koerner 1963, "Transfer function synthesis as a ratio of two
+    complex polynomials"). Each round also gives more weight to the nodes at which the
+    error was large (Lawson 1961), so that the relative error becomes nearly equal.
     """
     n = basis.shape[1]
     q = np.ones(len(value))
@@ -104,13 +111,16 @@ def _fit_rational(
     for _ in range(_ROUNDS):
         rows = (np.sqrt(emphasis) / (value * q))[:, None]
         system = np.hstack([basis * rows, -basis * value[:, None] * rows])
+        # the right singular vector of the smallest value: least squares at norm 1
         solution = np.linalg.svd(system, full_matrices=False)[2][-1]
         q = basis @ solution[n:]
-        if q[0] < 0:
+        if q[0] < 0:  # the sign of a singular vector is arbitrary
             solution, q = -solution, -q
         error = np.abs(basis @ solution[:n] / q / value - 1)
+        # a denominator that changes sign has a zero, and the ratio a pole
         if q.min() > 0 and error.max() < best_error:
             best, best_error = solution, error.max()
+        # 1e-3: a node of tiny error keeps some weight, or the next round ignores it
         emphasis = emphasis * (error / error.max() + 1e-3)
         emphasis /= emphasis.mean()
         q = np.abs(q)
@@ -118,8 +128,8 @@ def _fit_rational(
 
 
 def _to_powers(coefficients: np.ndarray) -> np.ndarray:
-    """Turn Chebyshev coefficients in t = (s - 1)/(s + 1) into powers of s,
-    the common factor (1 + s)^degree left out."""
+    """Convert Chebyshev coefficients in t = (s - 1)/(s + 1) to powers of s, without the
+    common factor (1 + s)^degree."""
     result = Polynomial([0.0])
     for k, c in enumerate(cheb2poly(coefficients)):
         result += c * Polynomial([-1, 1]) ** k * Polynomial([1, 1]) ** (_DEGREE - k)

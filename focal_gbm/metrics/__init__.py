@@ -1,8 +1,11 @@
-"""Measures that fraud teams decide by: of alerts within a budget, of cards, of money
-and of probabilities, with intervals and as scorers for scikit-learn.
+"""Measures for fraud detection: of alerts within a budget, of cards, of costs and of
+probabilities.
 
-scikit-learn has further ones: ``average_precision_score``, ``brier_score_loss``,
-``d2_log_loss_score`` (the skill score of log-loss), ``FixedThresholdClassifier``.
+:func:`bootstrap_interval` computes an interval for any measure, :func:`scorer` turns a
+measure into a scorer of scikit-learn, and :func:`alert_threshold` finds the threshold
+for a budget. scikit-learn has further measures and tools: ``average_precision_score``,
+``brier_score_loss``, ``d2_log_loss_score`` (the skill score of log-loss) and
+``FixedThresholdClassifier``.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Measures at a false-positive rate, at a rate of alerts and at a budget of alerts a
 day, and the threshold for a budget.
 
-Scores only rank here: any strictly increasing transform of them gives the same
-values. Rows of equal score are alerted together or not at all, since no threshold
-can part them; every measure keeps to its budget and never exceeds it.
+Only the order of the scores matters: any strictly increasing transform of them gives
+the same values. Rows of equal score are alerted together or not at all, since no
+threshold separates them; the alerts of a measure never exceed its budget.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from focal_gbm._validation import (
     check_labels,
     check_real,
 )
-from focal_gbm.metrics._rows import codes_of, rows_by, scores_of, weights_of
+from focal_gbm.metrics._rows import codes_of, rows_by, scores_of, weights_or_ones
 
-# Budgets are met up to rounding: 0.001 of 1000 rows is one row, not 0.9999...
+# Relative tolerance of a budget: 0.001 of 1000 rows is one row, not 0.9999...
 _ROUNDING = 1e-12
 
 
@@ -32,18 +32,18 @@ class Cuts(NamedTuple):
     positive: Float64Array
     negative: Float64Array
 
-    @property
+    @property  # not a fourth field, which could contradict the others
     def total(self) -> float:
-        """Weight of all rows."""
+        """Return the weight of all rows."""
         return float(self.positive[-1] + self.negative[-1])
 
 
-def cuts_of(y: Float64Array, score: Float64Array, weight: Float64Array | None) -> Cuts:
-    """Return what is alerted at each threshold, for rows that have been checked."""
+def cuts_of(y: Float64Array, score: Float64Array, weight: Float64Array) -> Cuts:
+    """Return the weight alerted at each threshold, for checked rows."""
     order = np.argsort(-score, kind="stable")
-    score, y = score[order], y[order]
-    w = np.ones_like(y) if weight is None else weight[order]
-    # not by differences, which are NaN between infinite scores
+    score, y, w = score[order], y[order], weight[order]
+    # the last row of each score: equal scores are alerted together. Not by
+    # differences, which are NaN between infinite scores.
     last = np.append(np.flatnonzero(score[1:] != score[:-1]), len(score) - 1)
     positive, negative = np.cumsum(w * y)[last], np.cumsum(w * (1 - y))[last]
     return Cuts(score[last], positive, negative)
@@ -55,14 +55,14 @@ def cuts_from(
     sample_weight: ArrayLike | None,
     pos_label: Any = None,
 ) -> Cuts:
-    """Return what is alerted at each threshold, after checks."""
+    """Check the rows and return the weight alerted at each threshold."""
     score = scores_of(y_score)
     y = check_labels(y_true, len(score), pos_label=pos_label)
-    return cuts_of(y, score, weights_of(sample_weight, len(score)))
+    return cuts_of(y, score, weights_or_ones(sample_weight, len(score)))
 
 
 def n_within(spent: Float64Array, budget: float) -> int:
-    """Return how many thresholds keep to the budget."""
+    """Return the number of thresholds whose alerts do not exceed the budget."""
     return int(np.searchsorted(spent, budget * (1 + _ROUNDING), side="right"))
 
 
@@ -70,13 +70,13 @@ def spent(cuts: Cuts, budget: float) -> tuple[float, float, float]:
     """Return frauds alerted, rows alerted and all frauds within a budget of alerts."""
     alerts = cuts.positive + cuts.negative
     at = n_within(alerts, budget) - 1
-    if at < 0:
+    if at < 0:  # not even the rows of the highest score fit
         return 0.0, 0.0, float(cuts.positive[-1])
     return float(cuts.positive[at]), float(alerts[at]), float(cuts.positive[-1])
 
 
 def share(part: float, whole: float) -> float:
-    """Return part / whole, NaN if there is no whole."""
+    """Return part / whole, NaN if whole is 0."""
     return float(part / whole) if whole > 0 else float("nan")
 
 
@@ -93,15 +93,15 @@ def recall_at_fpr(
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        Labels: 0 and 1, booleans, or any two with ``pos_label``.
+        Labels: 0 and 1, booleans, or any two labels with ``pos_label``.
     y_score : array-like of shape (n_samples,)
-        Scores, higher for fraud; infinite ones rank, NaN is refused.
+        Scores, higher for fraud; infinite scores are ranked, NaN is refused.
     fpr : float in [0, 1], default=1e-3
         Largest share of the negatives that may be alerted.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Finite weights >= 0, not all 0; None: 1 each.
     pos_label : label or None, default=None
-        Label of fraud, the class that ``y_score`` is for; None: 1, or True.
+        Label of fraud, the class of which ``y_score`` is the score; None: 1, or True.
 
     Returns
     -------
@@ -110,8 +110,11 @@ def recall_at_fpr(
 
     Raises
     ------
+    TypeError
+        If ``fpr`` is not a number.
     ValueError
-        If data cannot be used, lengths differ, or there is no row.
+        If ``fpr`` is out of range, a label is not one of two classes, a score is
+        NaN, a weight is negative or not finite, lengths differ, or there is no row.
 
     Examples
     --------
@@ -138,15 +141,15 @@ def recall_at_alert_rate(
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        Labels: 0 and 1, booleans, or any two with ``pos_label``.
+        Labels: 0 and 1, booleans, or any two labels with ``pos_label``.
     y_score : array-like of shape (n_samples,)
-        Scores, higher for fraud; infinite ones rank, NaN is refused.
+        Scores, higher for fraud; infinite scores are ranked, NaN is refused.
     rate : float in [0, 1], default=1e-2
         Largest share of all rows that may be alerted.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Finite weights >= 0, not all 0; None: 1 each.
     pos_label : label or None, default=None
-        Label of fraud, the class that ``y_score`` is for; None: 1, or True.
+        Label of fraud, the class of which ``y_score`` is the score; None: 1, or True.
 
     Returns
     -------
@@ -155,8 +158,11 @@ def recall_at_alert_rate(
 
     Raises
     ------
+    TypeError
+        If ``rate`` is not a number.
     ValueError
-        If data cannot be used, lengths differ, or there is no row.
+        If ``rate`` is out of range, a label is not one of two classes, a score is
+        NaN, a weight is negative or not finite, lengths differ, or there is no row.
 
     Examples
     --------
@@ -178,20 +184,20 @@ def precision_at_alert_rate(
     sample_weight: ArrayLike | None = None,
     pos_label: Any = None,
 ) -> float:
-    """Return the share of frauds among the alerts when a bounded share is alerted.
+    """Return the share of frauds among alerts when a bounded share of rows is alerted.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        Labels: 0 and 1, booleans, or any two with ``pos_label``.
+        Labels: 0 and 1, booleans, or any two labels with ``pos_label``.
     y_score : array-like of shape (n_samples,)
-        Scores, higher for fraud; infinite ones rank, NaN is refused.
+        Scores, higher for fraud; infinite scores are ranked, NaN is refused.
     rate : float in [0, 1], default=1e-2
         Largest share of all rows that may be alerted.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Finite weights >= 0, not all 0; None: 1 each.
     pos_label : label or None, default=None
-        Label of fraud, the class that ``y_score`` is for; None: 1, or True.
+        Label of fraud, the class of which ``y_score`` is the score; None: 1, or True.
 
     Returns
     -------
@@ -200,8 +206,11 @@ def precision_at_alert_rate(
 
     Raises
     ------
+    TypeError
+        If ``rate`` is not a number.
     ValueError
-        If data cannot be used, lengths differ, or there is no row.
+        If ``rate`` is out of range, a label is not one of two classes, a score is
+        NaN, a weight is negative or not finite, lengths differ, or there is no row.
 
     Examples
     --------
@@ -226,34 +235,37 @@ def recall_at_daily_budget(
 ) -> float:
     """Return the share of frauds caught when alerts are bounded on every day.
 
-    Each day has a threshold of its own, as for a team that reviews the highest scores
-    of the day.
+    Each day has its own threshold, as if a team reviewed the highest scores of the day.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        Labels: 0 and 1, booleans, or any two with ``pos_label``.
+        Labels: 0 and 1, booleans, or any two labels with ``pos_label``.
     y_score : array-like of shape (n_samples,)
-        Scores, higher for fraud; infinite ones rank, NaN is refused.
+        Scores, higher for fraud; infinite scores are ranked, NaN is refused.
     day : array-like of shape (n_samples,)
-        Day of each row: a date, a whole number or a label; no time of day.
+        Day of each row: a date, a whole number or a label, without a time of day.
     budget : float >= 0, default=100.0
         Largest number (total weight) of alerts a day.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Finite weights >= 0, not all 0; None: 1 each.
     pos_label : label or None, default=None
-        Label of fraud, the class that ``y_score`` is for; None: 1, or True.
+        Label of fraud, the class of which ``y_score`` is the score; None: 1, or True.
 
     Returns
     -------
     recall : float in [0, 1]
-        Of the frauds of all days together; NaN if there is none. Days without fraud
-        change nothing.
+        Share of the frauds of all days together; NaN if there is no fraud. Days without
+        fraud change nothing.
 
     Raises
     ------
+    TypeError
+        If ``budget`` is not a number.
     ValueError
-        If data cannot be used, lengths differ, or there is no row.
+        If ``budget`` is out of range, a day is missing or has a time of day, a label is
+        not one of two classes, a score is NaN, a weight is negative or not finite,
+        lengths differ, or there is no row.
 
     Examples
     --------
@@ -275,36 +287,39 @@ def precision_at_daily_budget(
     sample_weight: ArrayLike | None = None,
     pos_label: Any = None,
 ) -> float:
-    """Return the share of frauds among the alerts when these are bounded on every day.
+    """Return the share of frauds among alerts when alerts are bounded on every day.
 
-    Each day has a threshold of its own, as for a team that reviews the highest scores
-    of the day.
+    Each day has its own threshold, as if a team reviewed the highest scores of the day.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        Labels: 0 and 1, booleans, or any two with ``pos_label``.
+        Labels: 0 and 1, booleans, or any two labels with ``pos_label``.
     y_score : array-like of shape (n_samples,)
-        Scores, higher for fraud; infinite ones rank, NaN is refused.
+        Scores, higher for fraud; infinite scores are ranked, NaN is refused.
     day : array-like of shape (n_samples,)
-        Day of each row: a date, a whole number or a label; no time of day.
+        Day of each row: a date, a whole number or a label, without a time of day.
     budget : float >= 0, default=100.0
         Largest number (total weight) of alerts a day.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Finite weights >= 0, not all 0; None: 1 each.
     pos_label : label or None, default=None
-        Label of fraud, the class that ``y_score`` is for; None: 1, or True.
+        Label of fraud, the class of which ``y_score`` is the score; None: 1, or True.
 
     Returns
     -------
     precision : float in [0, 1]
-        Of the alerts of all days together, those of days without fraud included; NaN
-        if no budget allows one.
+        Share among the alerts of all days together, alerts of days without fraud
+        included; NaN if the budget allows no alert.
 
     Raises
     ------
+    TypeError
+        If ``budget`` is not a number.
     ValueError
-        If data cannot be used, lengths differ, or there is no row.
+        If ``budget`` is out of range, a day is missing or has a time of day, a label is
+        not one of two classes, a score is NaN, a weight is negative or not finite,
+        lengths differ, or there is no row.
 
     Examples
     --------
@@ -329,16 +344,16 @@ def _daily(
     budget = check_real(budget, "budget", low=0.0)
     score = scores_of(y_score)
     y = check_labels(y_true, len(score), pos_label=pos_label)
-    weight = weights_of(sample_weight, len(score))
+    weight = weights_or_ones(sample_weight, len(score))
+    # sums over days before any ratio: each fraud counts the same, not each day
     sums = np.zeros(3)
     for rows in rows_by(codes_of(day, "day", len(score), days=True)[0]):
-        of_rows = None if weight is None else weight[rows]
-        sums += spent(cuts_of(y[rows], score[rows], of_rows), budget)
+        sums += spent(cuts_of(y[rows], score[rows], weight[rows]), budget)
     return float(sums[0]), float(sums[1]), float(sums[2])
 
 
 def days_covered(n_days: float | None, day: ArrayLike | None, n_rows: int) -> float:
-    """Return the number of days that a budget of alerts a day is for."""
+    """Return the number of days that the rows cover, from ``n_days`` or ``day``."""
     if (n_days is None) == (day is None):
         got = "neither" if day is None else "both"
         msg = (
@@ -348,6 +363,7 @@ def days_covered(n_days: float | None, day: ArrayLike | None, n_rows: int) -> fl
         raise ValueError(msg)
     if day is None:
         return check_real(n_days, "n_days", low=0.0, open_ends=True)
+    # days without rows are not counted: the labels need not be dates
     return float(codes_of(day, "day", n_rows, days=True)[1])
 
 
@@ -360,37 +376,44 @@ def alert_threshold(
     day: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> float:
-    """Return the lowest threshold that keeps to a budget of alerts a day, or to a rate.
+    """Return the lowest threshold whose alerts do not exceed a budget a day, or a rate.
 
-    Rows with ``y_score >= threshold`` are alerted. One threshold serves all days, so a
-    budget holds on the average of the days.
+    Rows with ``y_score >= threshold`` are alerted. One threshold is for all days, so
+    that a budget holds on average over the days.
 
     Parameters
     ----------
     y_score : array-like of shape (n_samples,)
         Scores, higher for fraud; NaN is refused.
     rate : float in [0, 1] or None, default=None
-        Largest share of rows that may be alerted; either this or ``budget``.
+        Largest share of all rows that may be alerted. Pass either ``rate`` or
+        ``budget``.
     budget : float >= 0 or None, default=None
-        Largest number (total weight) of alerts a day; with ``n_days`` or ``day``.
+        Largest number (total weight) of alerts a day. Pass ``n_days`` or ``day`` with
+        it.
     n_days : float > 0 or None, default=None
-        Days that the rows cover, 0.5 for half a day.
+        Number of days that the rows cover, 0.5 for half a day.
     day : array-like of shape (n_samples,) or None, default=None
-        Day of each row: a date, a whole number or a label; no time of day. The number
-        of different days is taken for ``n_days``.
+        Day of each row: a date, a whole number or a label, without a time of day. The
+        number of different days is used as ``n_days``.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Finite weights >= 0, not all 0; None: 1 each.
 
     Returns
     -------
     threshold : float
-        inf if not even the rows of the highest score fit.
+        One of the scores, or inf if the rows of the highest score exceed the budget.
 
     Raises
     ------
+    TypeError
+        If ``rate``, ``budget`` or ``n_days`` is not a number.
     ValueError
-        If not exactly one of ``rate`` and ``budget`` is set, or of ``n_days`` and
-        ``day`` beside ``budget``; if a score, day or weight cannot be used.
+        If both or neither of ``rate`` and ``budget`` are passed; if both or neither of
+        ``n_days`` and ``day`` are passed with ``budget``, or any of them with ``rate``;
+        if a number is out of range, a score is NaN, a day is missing or has a time of
+        day, a weight is negative or not finite, lengths differ, or there is no row; if
+        the threshold would be inf while a score is inf.
 
     Examples
     --------
@@ -402,7 +425,9 @@ def alert_threshold(
         msg = f"give either rate or budget, got rate={rate!r} and budget={budget!r}"
         raise ValueError(msg)
     score = scores_of(y_score)
-    cuts = cuts_of(np.zeros_like(score), score, weights_of(sample_weight, len(score)))
+    weight = weights_or_ones(sample_weight, len(score))
+    # all rows count as negative: a budget of alerts needs no labels
+    cuts = cuts_of(np.zeros_like(score), score, weight)
     if budget is not None:
         n_alerts = check_real(budget, "budget", low=0.0)
         n_alerts *= days_covered(n_days, day, len(score))
@@ -410,12 +435,17 @@ def alert_threshold(
         n_alerts = check_real(rate, "rate", low=0.0, high=1.0) * cuts.total
     else:
         msg = (
-            "n_days and day belong to budget, which is a day's; leave them out of rate"
+            "n_days or day was passed with rate, which is a share of all rows; leave "
+            "both out, or pass budget in place of rate"
         )
         raise ValueError(msg)
     at = n_within(cuts.negative, n_alerts) - 1
+    # inf >= inf: the threshold inf would alert such a row
     if at < 0 and np.isposinf(cuts.threshold[0]):
         row = int(score.argmax())
-        msg = f"y_score must be < inf, got inf in row {row}: no threshold excludes it"
+        msg = (
+            f"y_score must be < inf, got inf in row {row}: no threshold excludes it; "
+            "replace it by a finite score"
+        )
         raise ValueError(msg)
     return float(cuts.threshold[at]) if at >= 0 else math.inf

@@ -1,4 +1,4 @@
-"""Measures of cards that are checked each day, and of money."""
+"""Measures of the cards that are checked each day, and of costs."""
 
 from __future__ import annotations
 
@@ -31,39 +31,44 @@ def card_precision_at_k(
 ) -> float:
     """Return the share of compromised cards among the k cards checked each day.
 
-    "Card Precision top-k" of the Fraud Detection Handbook [1]_: on each day a card has
-    the highest score of its transactions, the k cards of highest score are checked,
-    and those with a fraud on that day are found and leave the following days. The mean
-    over days of cards found, divided by k, fewer cards or not.
+    This is "Card Precision top-k" of the Fraud Detection Handbook [1]_. The score of a
+    card on a day is the highest score of its transactions. On each day the k cards of
+    highest score are checked. Checked cards with a fraud on that day are found, and
+    found cards leave the following days. The result is the mean over days of the number
+    of cards found, divided by k, even on days with fewer than k cards.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        Labels of transactions: 0 and 1, booleans, or any two with ``pos_label``.
+        Labels of transactions: 0 and 1, booleans, or any two labels with ``pos_label``.
     y_score : array-like of shape (n_samples,)
-        Scores, higher for fraud; infinite ones rank, NaN is refused.
+        Scores, higher for fraud; infinite scores are ranked, NaN is refused.
     card : array-like of shape (n_samples,)
         Card or customer of each transaction, of any type; none may be missing.
     day : array-like of shape (n_samples,)
-        Day of each transaction, no time of day: dates, whole numbers, or text or
+        Day of each transaction, without a time of day: dates, whole numbers, or text or
         categories that sort in the order of time.
     k : int >= 1, default=100
-        Cards that are checked a day.
+        Number of cards that are checked a day.
     remove_detected : bool, default=True
-        Whether cards found leave the following days.
+        True: cards that are found leave the following days. False: they stay.
     pos_label : label or None, default=None
-        Label of fraud, the class that ``y_score`` is for; None: 1, or True.
+        Label of fraud, the class of which ``y_score`` is the score; None: 1, or True.
 
     Returns
     -------
     precision : float in [0, 1]
-        Days without fraud count as 0. Cards of equal score are taken in their order of
-        sorting.
+        Days without fraud count as 0. Cards of equal score are checked in the sorted
+        order of their names.
 
     Raises
     ------
+    TypeError
+        If ``k`` is not a number.
     ValueError
-        If data or k cannot be used, lengths differ, or there is no row.
+        If ``k`` is not a whole number >= 1, a card or day is missing, a day has a time
+        of day, a label is not one of two classes, a score is NaN, lengths differ, or
+        there is no row.
 
     References
     ----------
@@ -77,7 +82,7 @@ def card_precision_at_k(
     >>> card_precision_at_k(y, score, card=[7, 8, 9, 8], day=[1, 1, 2, 2], k=1)
     0.5
     """
-    limit = check_count(k, "k")
+    n_checked = check_count(k, "k")
     score = scores_of(y_score)
     y = check_labels(y_true, len(score), pos_label=pos_label)
     cards, n_cards = codes_of(card, "card", len(score))
@@ -85,19 +90,21 @@ def card_precision_at_k(
     # one entry for each card on each of its days, in the order of days
     pairs, entry = np.unique(days * np.int64(n_cards) + cards, return_inverse=True)
     highest = np.full(len(pairs), -np.inf)
+    # unbuffered: a card may occur many times on a day
     np.maximum.at(highest, entry, score)
     is_fraud = np.bincount(entry, y, len(pairs)) > 0
     ends = np.searchsorted(pairs, np.arange(n_days + 1) * np.int64(n_cards))
+    # days in turn: the cards to check depend on those found before
     found: NDArray[np.bool_] = np.zeros(n_cards, np.bool_)
     n_found = 0
     for start, end in pairwise(ends):
         left = start + np.flatnonzero(~found[pairs[start:end] % n_cards])
-        checked = left[np.argsort(-highest[left], kind="stable")[:limit]]
+        checked = left[np.argsort(-highest[left], kind="stable")[:n_checked]]
         hits = checked[is_fraud[checked]]
         n_found += len(hits)
         if remove_detected:
             found[pairs[hits] % n_cards] = True
-    return n_found / (limit * n_days)
+    return n_found / (n_checked * n_days)
 
 
 def expected_cost(
@@ -110,38 +117,47 @@ def expected_cost(
     sample_weight: ArrayLike | None = None,
     pos_label: Any = None,
 ) -> float:
-    """Return the mean cost of a row: frauds that pass, and alerts.
+    """Return the mean cost of a row: the costs of frauds that pass and of alerts.
+
+    The cost of a row is ``alert_cost`` if the row is alerted, ``fraud_cost`` if it is a
+    fraud without an alert, and 0 otherwise.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        Labels: 0 and 1, booleans, or any two with ``pos_label``.
+        Labels: 0 and 1, booleans, or any two labels with ``pos_label``.
     y_score : array-like of shape (n_samples,)
         Scores, higher for fraud; probabilities of fraud where ``threshold`` is None.
     fraud_cost : float or array-like of shape (n_samples,)
-        Cost >= 0 of a fraud that passes, the amount of the transaction for one.
+        Cost >= 0 of a fraud that passes, such as the amount of the transaction.
     alert_cost : float or array-like of shape (n_samples,), default=1.0
-        Cost >= 0 of an alert, right or wrong, in the same unit.
+        Cost >= 0 of an alert, right or wrong, in the unit of ``fraud_cost``.
     threshold : float or None, default=None
-        Rows with ``y_score >= threshold`` are alerted, none by inf. None: those for
-        which an alert is expected to cost less than none, p fraud_cost > alert_cost
-        (Elkan 2001, eq. 1).
+        Rows with ``y_score >= threshold`` are alerted; inf alerts no finite score.
+        None: rows are alerted if an alert has the lower expected cost, that is, with
+        p = y_score, if p fraud_cost > alert_cost [1]_.
     sample_weight : array-like of shape (n_samples,) or None, default=None
         Finite weights >= 0, not all 0; None: 1 each.
     pos_label : label or None, default=None
-        Label of fraud, the class that ``y_score`` is for; None: 1, or True.
+        Label of fraud, the class of which ``y_score`` is the score; None: 1, or True.
 
     Returns
     -------
     cost : float >= 0
-        In the unit of ``fraud_cost``.
+        Weighted mean over rows, in the unit of ``fraud_cost``.
 
     Raises
     ------
     TypeError
-        If a cost or the threshold is one value and no number.
+        If ``threshold``, or a cost that is a single value, is not a number.
     ValueError
-        If data cannot be used, lengths differ, or there is no row.
+        If a cost is negative or not finite, a label is not one of two classes, a score
+        is NaN, or not in [0, 1] while ``threshold`` is None, a weight is negative or
+        not finite, lengths differ, or there is no row.
+
+    References
+    ----------
+    .. [1] C. Elkan. The foundations of cost-sensitive learning. IJCAI 2001, eq. 1.
 
     Examples
     --------
@@ -160,18 +176,20 @@ def expected_cost(
             raise TypeError(msg)
         alerted = score >= threshold
     else:
+        # other scores rank rows, but have no expected cost
         bad = ~((score >= 0) & (score <= 1))
         if bad.any():
             at = f"got {score[bad][0]} in row {int(bad.argmax())}"
             msg = f"y_score must hold probabilities where threshold is None, {at}"
             raise ValueError(msg)
         alerted = score * fraud > alert
+    # an alert costs the same whether right or wrong
     cost = np.where(alerted, alert, y * fraud)
     return float(np.average(cost, weights=weights_of(sample_weight, len(score))))
 
 
 def _costs(value: ArrayLike, name: str, n_rows: int) -> float | Float64Array:
-    """Return one finite cost >= 0, or one a row."""
+    """Return a finite cost >= 0 for all rows, or a vector with a cost for each row."""
     if np.ndim(value) == 0:
         return check_real(value, name, low=0.0)
     costs = numbers(value, name, n_rows)

@@ -1,4 +1,4 @@
-"""Measures of the level and the spread of probabilities."""
+"""Measures of the calibration of probabilities: their level and their spread."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def calibration_in_the_large(
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        Labels: 0 and 1, booleans, or any two with ``pos_label``.
+        Labels: 0 and 1, booleans, or any two labels with ``pos_label``.
     y_prob : array-like of shape (n_samples,)
         Probabilities of the positive class, in [0, 1].
     sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -39,13 +39,14 @@ def calibration_in_the_large(
     Returns
     -------
     ratio : float >= 0
-        1 if the level is right; 2 if twice as many positives are predicted as there
-        are. inf without positives.
+        1 if the level is right; 2 if twice as many positives are predicted as are
+        observed; inf if there is no positive.
 
     Raises
     ------
     ValueError
-        If data cannot be used, lengths differ, or there is no row.
+        If a probability is not in [0, 1], a label is not one of two classes, a weight
+        is negative or not finite, lengths differ, or there is no row.
 
     Examples
     --------
@@ -56,6 +57,7 @@ def calibration_in_the_large(
     p = check_probabilities(scores_of(y_prob, "y_prob"))
     y = check_labels(y_true, len(p), pos_label=pos_label)
     weight = weights_of(sample_weight, len(p))
+    # without a positive the ratio has no finite value
     rate = float(np.average(y, weights=weight))
     return float(np.average(p, weights=weight)) / rate if rate else float("inf")
 
@@ -67,15 +69,15 @@ def calibration_slope(
     sample_weight: ArrayLike | None = None,
     pos_label: Any = None,
 ) -> float:
-    """Return the slope of the log-odds that the labels ask for.
+    """Return the slope of a logistic regression of labels on predicted log-odds.
 
-    The slope of a logistic regression of labels on predicted log-odds (Cox 1958): 1 if
-    the spread is right, below 1 if predictions are too extreme, as by over-fitting.
+    The slope [1]_ is 1 if the spread of the predictions is right, and below 1 if
+    predictions are too extreme, for example because of over-fitting.
 
     Parameters
     ----------
     y_true : array-like of shape (n_samples,)
-        Labels, both of them: 0 and 1, booleans, or any two with ``pos_label``.
+        Labels of both classes: 0 and 1, booleans, or any two labels with ``pos_label``.
     y_prob : array-like of shape (n_samples,)
         Probabilities of the positive class, inside (0, 1).
     sample_weight : array-like of shape (n_samples,) or None, default=None
@@ -86,11 +88,20 @@ def calibration_slope(
     Returns
     -------
     slope : float >= 0
+        Slope of the fit, which has an intercept and a ridge of one unit that draws the
+        slope to 1.
 
     Raises
     ------
     ValueError
-        If a class is missing, data cannot be used, lengths differ, or no row is there.
+        If a class is missing, a probability is not inside (0, 1), a label is not one of
+        two classes, a weight is negative or not finite, lengths differ, or there is no
+        row.
+
+    References
+    ----------
+    .. [1] D. R. Cox. Two further applications of a model for binary regression.
+       Biometrika 45, 1958.
 
     Examples
     --------
@@ -103,6 +114,7 @@ def calibration_slope(
     True
     """
     p = check_probabilities(scores_of(y_prob, "y_prob"))
+    # refused, not clipped: the slope would depend on where to clip
     bad = (p == 0) | (p == 1)
     if bad.any():
         at = f"got {p[bad][0]} in row {int(bad.argmax())}; clip it or leave it out"
@@ -111,4 +123,5 @@ def calibration_slope(
     y = check_labels(y_true, len(p), pos_label=pos_label)
     weight = weights_of(sample_weight, len(p))
     calibrator = LogOddsCalibrator("platt").fit(logit(p), y, weight)
+    # coefficients are deviations from the identity, whose slope is 1
     return float(1.0 + calibrator.coef_[1])

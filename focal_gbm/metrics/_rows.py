@@ -1,4 +1,4 @@
-"""Checks of the rows that measures share: scores, weights, classes, days and cards."""
+"""Checks of scores, weights, classes, days and cards, which all measures share."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ from focal_gbm._validation import (
     native,
 )
 
-# A time of day in text, other than midnight.
+# A time of day in text; midnight does not match, since dates are also written so.
 _TIME_OF_DAY = re.compile(r"\d[T ](?!0?0:00(:00([.,]0*)?)?(?![\d:.,]))\d\d?:\d\d")
 
-
 _STAMP = (
-    "a time stamp would be a day of its own; take the day of it by .dt.normalize() or "
+    "a time stamp would be a day of its own; convert it to a day by .dt.normalize() or "
     ".dt.date of Pandas, or by astype('datetime64[D]') of NumPy"
 )
 
@@ -41,6 +40,7 @@ def numbers(values: Any, name: str, n_rows: int | None = None) -> Float64Array:
         array = np.asarray(values, object)
     if array.dtype.kind in "SU" and isinstance(values, (list, tuple)):
         array = np.asarray(values, object)  # NumPy makes text of numbers beside text
+    # checked one by one: NumPy would convert text such as "2025" to a number
     if array.ndim == 1 and array.dtype.kind not in "biuf":
         for row, value in enumerate(array):
             if not isinstance(value, (Real, Decimal, np.bool_)):
@@ -50,7 +50,7 @@ def numbers(values: Any, name: str, n_rows: int | None = None) -> Float64Array:
 
 
 def scores_of(y_score: ArrayLike, name: str = "y_score") -> Float64Array:
-    """Return at least one score, none of them NaN."""
+    """Return scores as a float64 vector of at least one row, without NaN."""
     score = check_scores(numbers(y_score, name), name)
     if len(score) == 0:
         msg = f"{name} must hold at least one row, got none"
@@ -65,14 +65,23 @@ def weights_of(sample_weight: ArrayLike | None, n_rows: int) -> Float64Array | N
     return check_weights(sample_weight, n_rows)
 
 
+def weights_or_ones(sample_weight: ArrayLike | None, n_rows: int) -> Float64Array:
+    """Return finite weights >= 0, not all of them zero; for None, 1 each."""
+    weight = weights_of(sample_weight, n_rows)
+    return np.ones(n_rows) if weight is None else weight
+
+
 def codes_in(
     y: ArrayLike, classes: ArrayLike, pos_label: Any
 ) -> tuple[Float64Array, int]:
-    """Return labels of a classifier as 0 and 1, and the column of the positive class:
-    ``pos_label`` or, by None, the second class."""
+    """Return labels as 0 and 1, and the column of the positive class in ``classes``:
+    that of ``pos_label``, or the second for None."""
     known, labels = np.asarray(classes), np.asarray(in_host_memory(y))
     if known.shape != (2,) or labels.ndim != 1:
-        msg = f"y must be one-dimensional, of two classes, got {labels.shape}, {known}"
+        msg = (
+            "y must be one-dimensional, of an estimator with two classes, got shape "
+            f"{labels.shape} and classes {known.tolist()}"
+        )
         raise ValueError(msg)
     both = " and ".join(map(repr, known.tolist()))
     is_named = equal_to(known, known[1] if pos_label is None else pos_label)
@@ -91,32 +100,35 @@ def codes_in(
 
 
 def _no_day(value: Any) -> str:
-    """Return why a label cannot be a day, or "" if it can be one."""
+    """Return why a label cannot be a day, or "" if the label can be one."""
     if isinstance(value, datetime):
         value = value.isoformat()
     if isinstance(value, str):
         return _STAMP if _TIME_OF_DAY.search(value) else ""
     if isinstance(value, timedelta):
-        return "it is no whole number of days" if value % timedelta(1) else ""
+        return "it is not a whole number of days" if value % timedelta(1) else ""
     if isinstance(value, pd.Period):
-        return "" if value.freqstr in ("D", "B", "C") else "it is no period of a day"
+        # daily periods: of calendar, business and custom business days
+        is_day = value.freqstr in ("D", "B", "C")
+        return "" if is_day else "it is not a period of one day"
     if isinstance(value, (Real, Decimal)):
-        return "" if float(value).is_integer() else "it is no whole number"
-    return "" if isinstance(value, (date, bytes)) else "it is neither date nor number"
+        return "" if float(value).is_integer() else "it is not a whole number"
+    is_day = isinstance(value, (date, bytes))
+    return "" if is_day else "it is not a date, a number or text"
 
 
 def codes_of(
     labels: Any, name: str, n_rows: int, *, days: bool = False
 ) -> tuple[NDArray[np.intp], int]:
-    """Return the code of each row's label, codes being whole numbers in the order of
-    the labels, and how many labels there are; with ``days``, check that they are days.
+    """Return a whole number for each row, in the sorted order of the labels, and the
+    number of different labels; with ``days``, check that the labels are days.
     """
     values = in_host_memory(labels)
     if "polars" in type(values).__module__ and hasattr(values, "to_list"):
-        values = values.to_list()  # to NumPy it gives times in UTC, whatever their zone
+        values = values.to_list()  # Polars converts to NumPy in UTC, whatever the zone
     arrow = isinstance(getattr(values, "dtype", None), pd.ArrowDtype)
     if arrow or not isinstance(values, (pd.Series, pd.Index)):
-        # objects keep what lists mix: None beside numbers, NaN beside text
+        # objects keep None beside numbers, and NaN beside text, in a list of both
         listed = isinstance(values, (list, tuple))
         values = native(np.asarray(values, object if listed else None))
     if values.ndim != 1:
@@ -125,6 +137,7 @@ def codes_of(
     if len(values) != n_rows:
         msg = f"{name} must have {n_rows} values, one a row, got {len(values)}"
         raise ValueError(msg)
+    # Pandas would turn a month into its first day
     if days and str(values.dtype) in [f"datetime64[{unit}]" for unit in "YMW"]:
         msg = f"{name} must hold whole days, got {values.dtype}, which is longer"
         raise ValueError(msg)
@@ -133,7 +146,7 @@ def codes_of(
     try:
         codes, kinds = pd.factorize(pd.Series(values).infer_objects(), sort=True)
         if days and kinds.dtype == object:
-            sorted(kinds)  # where Pandas cannot sort, it does not say so
+            sorted(kinds)  # Pandas leaves labels that it cannot sort in any order
     except TypeError as error:
         msg = f"{name} must hold values of one kind, such as numbers or text: {error}"
         raise ValueError(msg) from error
@@ -143,6 +156,7 @@ def codes_of(
             "such rows out or give each a label of its own"
         )
         raise ValueError(msg)
+    # time stamps as cards or groups, too, would be one label a row
     for code, label in enumerate(kinds if days or kinds.dtype.kind == "M" else ()):
         if reason := _no_day(label):
             row = int((codes == code).argmax())
@@ -152,6 +166,6 @@ def codes_of(
 
 
 def rows_by(codes: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    """Return the rows of each code, in order."""
+    """Return the positions of the rows of each code, by rising code."""
     order = np.argsort(codes, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)

@@ -1,4 +1,4 @@
-"""Measures as scorers for scikit-learn."""
+"""Measures as scorers for scikit-learn's searches and cross-validation."""
 
 from __future__ import annotations
 
@@ -41,12 +41,13 @@ _MEASURES: dict[str, Callable[..., float]] = {
     )
 }
 
-
+# Their scorers are negated, since scikit-learn maximises scores.
 _LOSSES = ("expected_cost", "calibration_in_the_large", "calibration_slope")
 
 
 def _measured(name: str, *args: Any, **kwargs: Any) -> float:
-    """Return a measure, or by how much those of calibration miss 1, which is best."""
+    """Return a measure, and for measures of calibration the deviation from their best
+    value, 1: a factor for the level, a distance for the slope."""
     value = float(_MEASURES[name](*args, **kwargs))
     if name == "calibration_in_the_large":
         return max(value, 1.0 / value) if value else float("inf")
@@ -54,12 +55,13 @@ def _measured(name: str, *args: Any, **kwargs: Any) -> float:
 
 
 class _OfDecisions:
-    """A measure of predicted labels in place of scores: TunedThresholdClassifierCV of
-    scikit-learn tries thresholds so. Its signature says which metadata are routed."""
+    """A measure as a function of predicted labels in place of scores, as
+    TunedThresholdClassifierCV of scikit-learn calls it to try thresholds."""
 
     def __init__(self, name: str) -> None:
         self.__name__ = name
 
+    # inspect.signature reads it, and with it scikit-learn: which metadata are routed
     @property
     def __signature__(self) -> inspect.Signature:
         return inspect.signature(_MEASURES[self.__name__])
@@ -69,23 +71,27 @@ class _OfDecisions:
     ) -> float:
         labels = np.unique(np.concatenate([np.asarray(y_true), np.asarray(y_pred)]))
         if pos_label is None and not (equal_to(labels, 0) | equal_to(labels, 1)).all():
-            pos_label = labels[-1]
+            pos_label = labels[-1]  # scikit-learn's second class
             if len(labels) < 2:
-                msg = f"give scorer a pos_label: all labels are {pos_label!r}"
+                msg = (
+                    f"all labels are {pos_label!r}, so that the positive class is "
+                    "unknown; pass pos_label to scorer"
+                )
                 raise ValueError(msg)
         if self.__name__ == "expected_cost":
-            kwargs.setdefault("threshold", 0.5)
+            kwargs.setdefault("threshold", 0.5)  # labels are decisions already
         alerted = equal_to(np.asarray(y_pred), 1 if pos_label is None else pos_label)
         return _measured(self.__name__, y_true, alerted, pos_label=pos_label, **kwargs)
 
 
 class _Scorer(_BaseScorer):
-    """A measure of a fitted classifier, whose classes say which label is positive."""
+    """A scorer of a fitted classifier, whose ``classes_`` name the positive label."""
 
     def __repr__(self) -> str:
         kwargs = "".join(f", {key}={value!r}" for key, value in self._kwargs.items())
         return f"scorer({self._score_func.__name__!r}{kwargs})"
 
+    # Called by _BaseScorer.__call__ and _MultimetricScorer of scikit-learn 1.6 to 1.9.
     def _score(
         self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any
     ) -> float:
@@ -96,10 +102,11 @@ class _Scorer(_BaseScorer):
             y, column = codes_in(y_true, estimator.classes_, pos_label)
         else:
             y, column = check_labels(y_true, pos_label=pos_label), 1
-        # scikit-learn 1.6 to 1.9 call this with a cache: under a method's name it may
-        # hold the other class's scores, of another scorer, but not under a tuple.
+        # The caller may cache scores. Under a method's name they may be the other
+        # class's, of another scorer; no other scorer stores any under a tuple.
         score = method_caller(estimator, self._response_method, X)
         score = np.asarray(score)[:, 1] if np.ndim(score) == 2 else np.asarray(score)
+        # scores are of the second class: turn them around for the first
         if column == 0:
             score = -score if self._sign > 0 else 1.0 - score
         value = _measured(self._score_func.__name__, y, score, **kwargs)
@@ -112,29 +119,32 @@ def scorer(name: str, *, pos_label: Any = None, **kwargs: Any) -> Any:
     Parameters
     ----------
     name : str
-        A measure of this module: "recall_at_fpr", "recall_at_alert_rate",
+        Name of a measure of this module: "recall_at_fpr", "recall_at_alert_rate",
         "precision_at_alert_rate", "recall_at_daily_budget",
         "precision_at_daily_budget", "card_precision_at_k", "expected_cost",
-        "calibration_in_the_large" or "calibration_slope". Costs are negated, and so are
-        the last two, as the factor and the distance by which they miss 1.
+        "calibration_in_the_large" or "calibration_slope". The scorers of the last three
+        are negated; those of calibration use the deviation from the best value, 1: the
+        factor for the level, the distance for the slope.
     pos_label : label or None, default=None
-        Label of fraud, a class of the classifier; None: its second, ``classes_[1]``.
+        Label of fraud, a class of the classifier; None: the second class,
+        ``classes_[1]``.
     **kwargs
-        Parameters of the measure, ``fpr=1e-3`` for one. Arrays of a value a row (day,
+        Parameters of the measure, such as ``fpr=1e-3``. Arrays of one value a row (day,
         card, fraud_cost) are routed as metadata:
         ``scorer("recall_at_daily_budget").set_score_request(day=True)``.
 
     Returns
     -------
     scorer : callable
-        ``scorer(estimator, X, y)``, a float; greater is better.
+        Function ``scorer(estimator, X, y)`` that returns a float; greater is better.
 
     Raises
     ------
     TypeError
         If the measure has no such parameter.
     ValueError
-        If there is no such measure; when called, if a label is no class.
+        If the name is unknown; when the scorer is called, if a label is not a class of
+        the classifier.
 
     Examples
     --------

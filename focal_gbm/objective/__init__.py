@@ -1,10 +1,10 @@
-"""What LightGBM and XGBoost call while they train: FocalObjective and FocalMetric.
+"""FocalObjective and FocalMetric: the callables for the training of both boosters.
 
-Each is one picklable callable for four entry points. The native ones,
-``lightgbm.train`` and ``xgboost.train`` (and their ``cv``), pass the scores and
-the data set; the scikit-learn ones pass labels, scores and weights. LightGBM looks
-at the number of parameters to decide whether to pass weights, XGBoost at the name
-``sample_weight``; with neither they would be dropped in silence.
+Each is one picklable callable for four entry points. The native entry points,
+``lightgbm.train`` and ``xgboost.train`` (and their ``cv``), pass raw scores and the
+data set. The scikit-learn entry points pass labels, raw scores and weights: LightGBM
+passes weights if the callable has enough parameters, XGBoost if it has one called
+``sample_weight``. Without these, weights would be dropped without a word.
 """
 
 from __future__ import annotations

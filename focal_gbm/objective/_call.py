@@ -28,11 +28,11 @@ _LIBRARY = "_LIB"
 
 
 class Call(NamedTuple):
-    """What a booster hands to an objective or a metric.
+    """Labels, raw scores and weights that a booster passes to an objective or a metric.
 
-    ``raw`` are the scores, a contiguous vector in the dtype they came in. ``data_set``
-    is the ``lightgbm.Dataset`` or ``xgboost.DMatrix`` of a native call, None where the
-    call passed arrays.
+    ``raw`` is a contiguous vector in the dtype of the booster. ``data_set`` is the
+    ``lightgbm.Dataset`` or ``xgboost.DMatrix`` of a native call, and None for a call
+    with arrays.
     """
 
     labels: Any
@@ -42,14 +42,14 @@ class Call(NamedTuple):
 
 
 def read_call(y_true: Any, raw_prediction: Any, sample_weight: Any = None) -> Call:
-    """Return labels, raw scores and weights, whichever entry point called.
+    """Return the parts of a call, from whichever entry point it comes.
 
     A native call passes the raw scores first and the data set second. Labels and
-    weights of a DMatrix are views, valid as long as it is not changed: by the C
-    interface, since ``get_label`` and ``get_weight`` copy them, and to a CuPy array
-    where they lie on a GPU.
+    weights of a DMatrix are views into it, valid until it changes: ``get_label`` and
+    ``get_weight`` would copy them, and to a CuPy array if they lie on a GPU.
     """
     labels, raw, weight, data_set = y_true, raw_prediction, sample_weight, None
+    # both data sets have this method, and no array has
     if hasattr(raw_prediction, "get_label"):
         data_set, raw = raw_prediction, y_true
         xgboost = sys.modules.get("xgboost")
@@ -59,14 +59,14 @@ def read_call(y_true: Any, raw_prediction: Any, sample_weight: Any = None) -> Ca
             library = getattr(xgboost.core, _LIBRARY, None)
             labels, weight = rows_of(library, data_set)
     is_vector = isinstance(raw, np.ndarray) and raw.ndim == 1
-    # what boosters hand over needs no conversion
+    # what boosters pass is of that kind, and needs no conversion
     if not (is_vector and raw.dtype in _SCORES and raw.flags.c_contiguous):
         raw = as_scores(raw)
     return Call(labels, raw, weight, data_set)
 
 
 def rows_of(library: Any, matrix: Any) -> tuple[Float32Array, Float32Array | None]:
-    """Return labels and weights of a DMatrix, None for no weights."""
+    """Return labels and weights of a DMatrix; None for no weights."""
     found = []
     for field in ("label", "weight"):
         if library is None:
@@ -80,7 +80,7 @@ def rows_of(library: Any, matrix: Any) -> tuple[Float32Array, Float32Array | Non
         if failed:
             msg = f"XGBoost cannot give the {field} of {matrix!r}"
             raise RuntimeError(msg)
-        if length.value == 0:
+        if length.value == 0:  # the address is null then
             found.append(np.empty(0, np.float32))
         else:
             found.append(np.ctypeslib.as_array(address, (length.value,)))
@@ -89,7 +89,7 @@ def rows_of(library: Any, matrix: Any) -> tuple[Float32Array, Float32Array | Non
 
 
 def c_interface(module: str) -> Any:
-    """Return the library behind a booster's module, None where that is not loaded."""
+    """Return the C library of a booster's module; None if the module is not loaded."""
     return getattr(sys.modules.get(module), _LIBRARY, None)
 
 
@@ -103,7 +103,7 @@ def as_scores(raw: Any) -> NDArray[Any]:
 
 
 def check_offset(value: Any) -> float:
-    """Return what is added to raw scores; float32 holds its sum with any of them."""
+    """Return the offset of raw scores; float32 can hold its sum with any raw score."""
     return check_real(value, "offset", low=-1e30, high=1e30)
 
 
@@ -113,10 +113,11 @@ def explain(
     weight: Any = None,
     limit: float = np.inf,
 ) -> None:
-    """Raise the error for the bad row that the kernel saw."""
+    """Raise the error for the bad row that a loop has found."""
     if labels is not None:
         check_labels(labels, len(raw))
         check_heaviest(check_weights(weight, len(raw)), limit, np.float32)
+    # labels and weights are fine
     missing = np.isnan(raw)
     row = f" in row {int(missing.argmax())}" if missing.any() else ""
     msg = (

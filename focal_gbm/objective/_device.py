@@ -1,4 +1,4 @@
-"""What an objective keeps between its calls, and what it has on a device."""
+"""The buffers of an objective, and its arrays on a device."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ _DEVICES = r"cpu|(cuda|gpu)(:\d+)?"  # as XGBoost spells them
 
 
 def check_device(device: Any) -> None:
-    """Refuse what is not the name of a device."""
+    """Refuse names that are not those of a device."""
     if not re.fullmatch(_DEVICES, str(device)):
         msg = f"device must be 'cpu', 'cuda' or 'cuda:<n>', got {device!r}"
         raise ValueError(msg)
 
 
 class Kept(threading.local):
-    """What an objective keeps between its calls, for each thread: buffers, and what is
-    on a device for a data set. A copy or a pickle starts empty."""
+    """Buffers that an objective keeps between calls, and its arrays on a device, by
+    thread.
+
+    Copies and pickles of an objective start without them.
+    """
 
     def __init__(self) -> None:
         self.pair = Pair()
@@ -34,8 +37,8 @@ class Kept(threading.local):
         return Kept, ()
 
     def loop(self, call: Call, device: str, limit: float) -> Any:
-        """Return the loop on the device that holds the labels, and weights below
-        ``limit``."""
+        """Return the loop on the device, which has the labels and weights of the
+        call."""
         from focal_gbm._kernels.cuda import Loop
 
         raw, data = call.raw, call.data_set
@@ -48,7 +51,7 @@ class Kept(threading.local):
         return loop
 
     def device_works(self, device: str) -> bool:
-        """Whether derivatives can be computed on the device; warns if not."""
+        """Whether the device can compute derivatives; warn once if it cannot."""
         if self._obstacle is None:
             try:
                 from focal_gbm._kernels.cuda import obstacle

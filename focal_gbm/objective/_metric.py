@@ -1,4 +1,4 @@
-"""FocalMetric: the evaluation function that goes with FocalObjective."""
+"""FocalMetric: the evaluation function for boosters that train with FocalObjective."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ _MAXIMISED = ("auc", "map", "ndcg", "pre")
 @suggest_parameters
 @dataclass(frozen=True)
 class FocalMetric:
-    """The evaluation function that goes with :class:`FocalObjective`.
+    """Evaluation function for boosters that train with :class:`FocalObjective`.
 
-    One callable for ``lightgbm.train(feval=...)``, ``LGBMClassifier.fit(eval_metric=
-    ...)``, ``xgboost.train(custom_metric=...)`` and ``XGBClassifier(eval_metric=...)``.
-    It takes the raw scores that a custom objective leaves there and measures the
-    probabilities that they stand for; weights of the rows act in every one.
+    It is one callable for ``lightgbm.train(feval=...)``,
+    ``LGBMClassifier.fit(eval_metric=...)``, ``xgboost.train(custom_metric=...)`` and
+    ``XGBClassifier(eval_metric=...)``.
+    Boosters pass raw scores to the metrics of a custom objective. FocalMetric converts
+    raw scores to probabilities and measures these. Row weights act in every entry
+    point.
 
     Parameters
     ----------
@@ -45,23 +47,24 @@ class FocalMetric:
     alpha : float in (0, 1) or None, default=None
         Weight of class 1 in the objective.
     link : {"posterior", "logit"}, default="posterior"
-        What raw scores are: log-odds of class 1, or the focal logit.
+        Scale of the raw scores: the log-odds of class 1, or the focal logit.
     metric : str, default="log_loss"
         "log_loss" or "error" (at 1/2) of the probabilities, "focal" for the mean
         focal loss, or a name of :mod:`focal_gbm.metrics` that compares labels with
         scores, at its default budget: "recall_at_fpr", "recall_at_alert_rate" or
         "precision_at_alert_rate".
     offset : float in [-1e30, 1e30], default=0.0
-        Added to every raw score, as in the objective.
+        Constant added to every raw score; set that of the objective.
     prior_shift : float, default=0.0
-        Added to the log-odds before they are measured: the constant of
-        :class:`PriorShift`, for a validation set whose fraud rate differs from that of
-        the training rows. No measure of ranks depends on it.
+        Constant added to the log-odds before they are measured. It is the constant of
+        :class:`PriorShift`, for a validation set whose fraud rate differs from the rate
+        of the training rows. Rank metrics do not depend on it.
     name : str or None, default=None
-        How the booster lists it; None: the metric's own name. XGBoost guesses the
-        direction of early stopping from the name and takes what it does not know
-        for a loss, so there the rank metrics are reported as "neg_..." and negated,
-        and losses with names like "premium" or "map_cost" as "loss_...".
+        Name in the results of the booster. None: the value of ``metric``. XGBoost takes
+        the direction of early stopping from the name and minimises metrics that it does
+        not know. For XGBoost the rank metrics are therefore negated and called
+        "neg_...", and losses with names like "premium" or "map_cost" are called
+        "loss_...".
 
     Examples
     --------
@@ -98,7 +101,7 @@ class FocalMetric:
 
     @property
     def is_higher_better(self) -> bool:
-        """Whether early stopping should look for the maximum."""
+        """Whether larger values are better, for early stopping."""
         return self.metric in RANK_METRICS
 
     @property
@@ -116,17 +119,20 @@ class FocalMetric:
         *weight_and_group: ArrayLike | None,
         sample_weight: ArrayLike | None = None,
     ) -> Any:
-        """Return what the calling booster expects of a metric.
+        """Return the value of the metric in the form of the calling booster.
 
         Parameters
         ----------
-        y_true, raw_prediction
-            As in :class:`FocalObjective`, swapped likewise in a native call.
+        y_true : array-like of shape (n_samples,)
+            Labels, 0 or 1. In a native call: the raw scores.
+        raw_prediction : array-like of shape (n_samples,)
+            Raw scores. In a native call: the ``lightgbm.Dataset`` or
+            ``xgboost.DMatrix``, which holds labels and weights.
         *weight_and_group
-            How LightGBM's scikit-learn interface passes weights: four parameters
-            make it pass two more values, by which it is known.
+            Weights and groups from LightGBM's scikit-learn interface, which passes them
+            by position.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How XGBoost's passes them.
+            Weights from XGBoost's scikit-learn interface, which passes them by name.
 
         Returns
         -------
@@ -193,9 +199,9 @@ class FocalMetric:
 
 
 def warn_if_undefined(name: str, value: Any, named: set[str] | None = None) -> None:
-    """Warn if a metric is NaN, by which early stopping cannot compare.
+    """Warn about a metric that is NaN, with which early stopping cannot compare.
 
-    ``named`` holds the metrics warned of before, which are not named again.
+    ``named`` holds the metrics of earlier warnings, which are not repeated.
     """
     is_undefined = isinstance(value, (float, np.floating)) and value != value
     if not is_undefined or (named is not None and name in named):
@@ -211,7 +217,7 @@ def warn_if_undefined(name: str, value: Any, named: set[str] | None = None) -> N
 
 
 def weighted_mean(rows: Float64Array, weight: Float64Array | None) -> float:
-    """Return the mean; weights of any size are brought to that of 1 first."""
+    """Return the mean of rows; weights of any size are first scaled near to 1."""
     if weight is None:
         return float(np.mean(rows))
     weight = near_one(weight)

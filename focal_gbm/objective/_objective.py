@@ -1,7 +1,6 @@
-"""FocalObjective: gradient and Hessian of the focal loss, as a booster calls for them.
+"""FocalObjective: gradient and Hessian of the focal loss for a booster.
 
-The module is the way of a raw score: a call is read once, checked once, and goes to the
-loop on the CPU or on the device.
+A call is read once and checked once; then the loop on the CPU or on the device runs.
 """
 
 from __future__ import annotations
@@ -36,7 +35,8 @@ from focal_gbm.objective._call import (
 )
 from focal_gbm.objective._device import Kept, check_device
 
-# Where the threads are, known by the dtype of the scores that a booster hands over.
+# The module with the OpenMP threads, by the dtype of the raw scores that a booster
+# passes.
 _LIBRARIES = {
     np.dtype(np.float64): "lightgbm.basic",
     np.dtype(np.float32): "xgboost.core",
@@ -48,20 +48,20 @@ _LIBRARIES = {
 class FocalObjective:
     """Focal loss as a custom objective for LightGBM and XGBoost.
 
-    One callable for ``lightgbm.train(params={"objective": ...})``, ``lightgbm.cv``,
-    ``LGBMClassifier(objective=...)``, ``xgboost.train(obj=...)``, ``xgboost.cv`` and
-    ``XGBClassifier(objective=...)``. Weights of the rows act in every one.
+    It is one callable for ``lightgbm.train(params={"objective": ...})``,
+    ``lightgbm.cv``, ``LGBMClassifier(objective=...)``, ``xgboost.train(obj=...)``,
+    ``xgboost.cv`` and ``XGBClassifier(objective=...)``. Row weights act in every entry
+    point. The estimators :class:`FocalLGBMClassifier` and :class:`FocalXGBClassifier`
+    use it and add the start, the bound on a leaf's step and the closing constant, which
+    a callable cannot.
 
-    With the default link the raw score of the booster is the log-odds of class 1,
-    apart from a constant if boosting is cut short: expit of it is the probability.
-    Both derivatives are 1 + gamma times those of :class:`FocalLoss`, which gives
-    them the scale of log-loss on all rows but the uncertain ones: learning rate,
-    ``min_child_weight``, ``reg_lambda`` and ``max_delta_step`` keep their meaning.
-    With ``link="logit"`` the raw score is that of the classic form;
-    ``FocalLoss(gamma, alpha, link="logit").probability`` makes it a probability.
-
-    The estimators :class:`FocalLGBMClassifier` and ``FocalXGBClassifier`` add what a
-    callable cannot: the start, the bound on a leaf's step and the final constant.
+    With the default link the raw score of the booster is the log-odds of class 1, apart
+    from a constant if boosting is cut short; expit of the raw score is the probability.
+    Both derivatives are 1 + gamma times those of :class:`FocalLoss`. They have the
+    scale of log-loss on all rows but the uncertain ones, so that learning rate,
+    ``min_child_weight``, ``reg_lambda`` and ``max_delta_step`` keep their meaning. With
+    ``link="logit"`` the raw score is that of the classic form, and
+    ``FocalLoss(gamma, alpha, link="logit").probability`` converts it.
 
     Parameters
     ----------
@@ -72,9 +72,10 @@ class FocalObjective:
         log-odds are near 0, weigh less than the others (0.67 times as much at gamma 2,
         0.15 at gamma 5); confident rows keep their weight, be they right or wrong.
     alpha : float in (0, 1) or None, default=None
-        Weight of class 1, 1 - alpha being that of class 0. None: both weigh 1.
+        Weight of class 1; class 0 has the weight 1 - alpha. None: both classes have the
+        weight 1.
     link : {"posterior", "logit"}, default="posterior"
-        What the booster's raw score is: log-odds of class 1, or the focal logit.
+        Scale of the booster's raw score: the log-odds of class 1, or the focal logit.
     hessian : {"expected", "exact", "clipped"}, default="expected"
         "expected" (Fisher scoring) is positive everywhere. For ``link="logit"``
         only: "exact" is the second derivative, negative on far-missed rows, which
@@ -84,18 +85,19 @@ class FocalObjective:
         Factor on both derivatives. Class weights (w_0, w_1) are
         ``alpha=w_1 / (w_0 + w_1), scale=w_0 + w_1``, each in [1e-20, 1e20].
     offset : float in [-1e30, 1e30], default=0.0
-        Added to every raw score: where boosting starts, for boosters that start a
-        custom objective at 0. It has to be added to the predictions too.
+        Constant added to every raw score: where boosting begins, for boosters that
+        begin a custom objective at 0. Add it to the predictions too.
     device : {"cpu", "cuda", "cuda:<ordinal>"}, default="cpu"
-        Where the derivatives are computed. For XGBoost that trains on a GPU: give
-        both the same device, and gradient and Hessian stay there; labels and weights
-        of a DMatrix go there when boosting begins. To continue a model on a DMatrix
-        whose labels or weights you changed in place, make a new objective. Where the
-        device cannot be used, the CPU computes the same, and a warning says why.
+        Device that computes the derivatives. If XGBoost trains on a GPU, name the same
+        device here: gradient and Hessian then stay there, and labels and weights of a
+        DMatrix are copied to it once, when boosting begins. Make a new objective to
+        continue a model on a DMatrix whose labels or weights you changed in place. If
+        the device cannot be used, the CPU computes the same, and a warning gives the
+        reason.
     n_jobs : int, default=1
-        Threads on the CPU, -1 for all. Give it the booster's own number: its OpenMP
-        threads do the work, and a team of another size would have to be made anew for
-        every call. One thread where there are few rows or no such runtime.
+        Number of threads on the CPU, -1 for all. Set the booster's own number: the
+        booster's OpenMP threads do the work, and a team of another size would be made
+        anew in every call. With few rows, or without such a runtime, one thread works.
 
     Notes
     -----
@@ -128,6 +130,7 @@ class FocalObjective:
 
     def __post_init__(self) -> None:
         loss = FocalLoss(self.gamma, self.alpha, self.link)
+        # numbers of any type, as floats: the data class is frozen
         object.__setattr__(self, "gamma", loss.gamma)
         object.__setattr__(self, "alpha", loss.alpha)
         object.__setattr__(self, "scale", check_positive(self.scale, "scale"))
@@ -145,7 +148,7 @@ class FocalObjective:
 
     @property
     def loss(self) -> FocalLoss:
-        """The loss whose derivatives this objective hands to the booster."""
+        """Loss with the derivatives of this objective, apart from its scale."""
         return FocalLoss(self.gamma, self.alpha, self.link)
 
     def __call__(
@@ -169,8 +172,8 @@ class FocalObjective:
         Returns
         -------
         gradient, hessian : ndarray of shape (n_samples,), float32
-            Valid for as long as you hold them; buffers are used again after that.
-            On a GPU: device arrays of Numba.
+            Valid as long as you keep a reference; buffers are used again after that. On
+            a GPU: device arrays of Numba.
 
         Raises
         ------
@@ -207,13 +210,15 @@ class FocalObjective:
                 explain(raw)
             return gradient, hessian
         labels, weight = as_rows(call.labels, call.weight, len(raw))
+        # waking threads costs more than they save on few rows
         team = openmp.ALONE
         if self.n_jobs != 1 and len(raw) >= openmp.MIN_ROWS:
             team = openmp.team(c_interface(_LIBRARIES[raw.dtype]), self.n_jobs)
         scores: Any = raw
         gradient, hessian = kept.pair.take(len(raw))
         if over_scores and raw.dtype == np.float32 and raw.flags.writeable:
-            scores, gradient = None, raw  # what nobody writes to takes no memory
+            # pages of the buffer that no loop writes to take no memory
+            scores, gradient = None, raw
         is_good = cpu.fill_derivatives(
             form, scores, labels, weight, weights, limit, shift, gradient, hessian, team
         )
@@ -223,7 +228,8 @@ class FocalObjective:
 
     @cached_property
     def _plan(self) -> tuple[Any, tuple[np.float32, np.float32], Any, np.float32]:
-        """Form, class weights, limit of a row's weight, and what is added to scores."""
+        """Form, class weights, limit of row weights, and constant added to raw
+        scores."""
         loss = self.loss
         form = objective_form(self.link, self.hessian, self.gamma)
         weights = objective_weights(loss.class_weights, self.alpha, self.scale)
@@ -235,5 +241,5 @@ class FocalObjective:
         return Kept()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the parameters: a copy or a pickle computes the rest again."""
+        """Return the parameters alone; a copy or a pickle computes the rest again."""
         return {part.name: getattr(self, part.name) for part in fields(self)}

@@ -1,8 +1,9 @@
-"""Pictures to decide by: alerts against frauds, predicted against observed rates, and
-the loss itself. They need matplotlib: ``pip install 'focal_gbm[plot]'``.
+"""Plots of recall and precision against alerts, of observed against predicted rates,
+and of the loss. They need matplotlib: ``pip install 'focal_gbm[plot]'``.
 
-As scikit-learn's displays, each is made by ``from_estimator`` or ``from_predictions``,
-draws on any axes with ``plot(ax=...)``, and takes several models on one.
+The displays work like the displays of scikit-learn: make a display by
+``from_estimator`` or ``from_predictions``, draw it on any axes with ``plot(ax=...)``,
+and draw several models on the same axes to compare them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Picture of recall and precision against alerts."""
+"""Plot of recall and precision against the number of alerts a day."""
 
 from __future__ import annotations
 
@@ -15,26 +15,33 @@ from focal_gbm.plotting._axes import axes_for, predictions_of
 
 @dataclass
 class AlertCurveDisplay:
-    """Draw recall and precision against the number of alerts a day.
+    """Plot of recall and precision against the number of alerts a day.
 
-    One threshold serves all days, as for a team that alerts from a score on. The budget
-    is marked, and the legend says which recall and precision it reaches.
+    Use it to choose how many alerts a day to review. Each point is one threshold, which
+    is the same on all days. The budget is marked, and the legend shows the recall and
+    the precision at the budget.
 
     Parameters
     ----------
     alerts : ndarray of shape (n_thresholds,)
-        Alerts a day, increasing.
-    recall, precision : ndarray of shape (n_thresholds,)
-        Shares in [0, 1]: of the frauds that are alerted, of the alerts that are fraud.
-    budget : float or None
-        Alerts a day that can be reviewed.
-    name : str or None
-        Name of the model, for the legend.
+        Number of alerts a day, increasing.
+    recall : ndarray of shape (n_thresholds,)
+        Share of the frauds that are alerted, in [0, 1].
+    precision : ndarray of shape (n_thresholds,)
+        Share of the alerts that are frauds, in [0, 1].
+    budget : float or None, default=None
+        Number of alerts a day that can be reviewed; None: no mark.
+    name : str or None, default=None
+        Name of the model in the legend; None: "model".
 
     Attributes
     ----------
-    ax_, figure_, lines_
-        Axes, figure and the two lines that were drawn last.
+    ax_ : matplotlib axes
+        Axes of the last drawing.
+    figure_ : matplotlib figure
+        Figure of the last drawing.
+    lines_ : list
+        Lines of recall and precision of the last drawing.
 
     Examples
     --------
@@ -50,6 +57,7 @@ class AlertCurveDisplay:
     precision: Float64Array
     budget: float | None = None
     name: str | None = None
+    # set by plot; not parameters
     ax_: Any = field(default=None, init=False, repr=False)
     figure_: Any = field(default=None, init=False, repr=False)
     lines_: list[Any] = field(default_factory=list, init=False, repr=False)
@@ -74,30 +82,30 @@ class AlertCurveDisplay:
 
         Parameters
         ----------
-        estimator : classifier with ``predict_proba``
-            A fitted one of two classes.
+        estimator : classifier
+            Fitted classifier of two classes with ``predict_proba``.
         X : array-like of shape (n_samples, n_features)
-            Features, as the classifier takes them.
+            Features, in the form that ``estimator.predict_proba`` accepts.
         y : array-like of shape (n_samples,)
             Labels, each a class of the classifier; at least one fraud.
         n_days : float > 0 or None, default=None
-            Days that the rows cover; either this or ``day``.
+            Number of days that the rows cover. Pass either ``n_days`` or ``day``.
         day : array-like of shape (n_samples,) or None, default=None
-            Day of each row: a date, a whole number or a label; no time of day. The
-            number of different days is taken for ``n_days``.
+            Day of each row: a date, a whole number or a label, without a time of day.
+            The number of different days is used as ``n_days``.
         budget : float > 0 or None, default=None
-            Alerts a day to mark.
+            Number of alerts a day to mark; None: no mark.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights >= 0, not all 0; None: 1 each.
         pos_label : label or None, default=None
-            Label of fraud, whose column of ``predict_proba`` is taken; None: the second
-            class, ``classes_[1]``.
+            Label of fraud, of which the column of ``predict_proba`` is used; None: the
+            second class, ``classes_[1]``.
         name : str or None, default=None
-            Name of the model, for the legend; None: that of its class.
+            Name of the model in the legend; None: the name of its class.
         ax : matplotlib axes or None, default=None
-            None: a figure of its own.
+            Axes to draw on; None: axes of a new figure.
         **kwargs
-            For the lines.
+            Keyword arguments of matplotlib for both lines.
 
         Returns
         -------
@@ -106,9 +114,23 @@ class AlertCurveDisplay:
         Raises
         ------
         TypeError
-            If the estimator is no fitted classifier with ``predict_proba``.
+            If ``estimator`` is not a fitted classifier with ``predict_proba``, or
+            ``budget`` or ``n_days`` is not a number.
         ValueError
-            If a label is no class, or other data cannot be used.
+            If both or neither of ``n_days`` and ``day`` are passed, a label is not a
+            class of the classifier, there is no fraud with a weight > 0, a day is
+            missing or has a time of day, a weight is negative or not finite, lengths
+            differ, or a number is out of range.
+
+        Examples
+        --------
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from focal_gbm.plotting import AlertCurveDisplay
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
+        >>> model = LogisticRegression().fit(X, y)
+        >>> display = AlertCurveDisplay.from_estimator(model, X, y, n_days=2)
+        >>> display.alerts.tolist()
+        [0.5, 1.0, 1.5, 2.0]
         """
         y, p = predictions_of(estimator, X, y, pos_label)
         return cls.from_predictions(
@@ -143,27 +165,28 @@ class AlertCurveDisplay:
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
-            Labels: 0 and 1, booleans, or any two with ``pos_label``; at least one
-            fraud.
+            Labels: 0 and 1, booleans, or any two labels with ``pos_label``; at least
+            one fraud.
         y_score : array-like of shape (n_samples,)
-            Scores, higher for fraud; infinite ones rank, NaN is refused.
+            Scores, higher for fraud; infinite scores are ranked, NaN is refused.
         n_days : float > 0 or None, default=None
-            Days that the rows cover; either this or ``day``.
+            Number of days that the rows cover. Pass either ``n_days`` or ``day``.
         day : array-like of shape (n_samples,) or None, default=None
-            Day of each row: a date, a whole number or a label; no time of day. The
-            number of different days is taken for ``n_days``.
+            Day of each row: a date, a whole number or a label, without a time of day.
+            The number of different days is used as ``n_days``.
         budget : float > 0 or None, default=None
-            Alerts a day to mark.
+            Number of alerts a day to mark; None: no mark.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights >= 0, not all 0; None: 1 each.
         pos_label : label or None, default=None
-            Label of fraud, the class that ``y_score`` is for; None: 1, or True.
+            Label of fraud, the class of which ``y_score`` is the score; None: 1, or
+            True.
         name : str or None, default=None
-            Name of the model, for the legend.
+            Name of the model in the legend; None: "model".
         ax : matplotlib axes or None, default=None
-            None: a figure of its own.
+            Axes to draw on; None: axes of a new figure.
         **kwargs
-            For the lines.
+            Keyword arguments of matplotlib for both lines.
 
         Returns
         -------
@@ -171,19 +194,31 @@ class AlertCurveDisplay:
 
         Raises
         ------
+        TypeError
+            If ``budget`` or ``n_days`` is not a number.
         ValueError
-            If not exactly one of ``n_days`` and ``day`` is given, there is no fraud,
-            or other data cannot be used.
+            If both or neither of ``n_days`` and ``day`` are passed, a label is not one
+            of two classes, there is no fraud with a weight > 0, a score is NaN, a day
+            is missing or has a time of day, a weight is negative or not finite, lengths
+            differ, or a number is out of range.
+
+        Examples
+        --------
+        >>> from focal_gbm.plotting import AlertCurveDisplay
+        >>> display = AlertCurveDisplay.from_predictions(
+        ...     [1, 0, 1, 0], [0.9, 0.8, 0.7, 0.2], day=[1, 1, 2, 2])
+        >>> display.precision.round(2).tolist()
+        [1.0, 0.5, 0.67, 0.5]
         """
         if budget is not None:
             check_positive(budget, "budget")
         cuts = cuts_from(y_true, y_score, sample_weight, pos_label)
         days = days_covered(n_days, day, np.size(y_score))
-        if cuts.positive[-1] == 0:
+        if cuts.positive[-1] == 0:  # recall is undefined
             msg = "y_true must hold a fraud with a weight, got none"
             raise ValueError(msg)
         alerts = cuts.positive + cuts.negative
-        kept = alerts > 0
+        kept = alerts > 0  # precision is undefined where rows of weight 0 come first
         display = cls(
             alerts[kept] / days,
             cuts.positive[kept] / cuts.positive[-1],
@@ -194,18 +229,32 @@ class AlertCurveDisplay:
         return display.plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> AlertCurveDisplay:
-        """Draw the two curves on axes.
+        """Draw recall and precision on axes.
 
         Parameters
         ----------
         ax : matplotlib axes or None, default=None
-            None: a figure of its own.
+            Axes to draw on; None: axes of a new figure.
         **kwargs
-            For the lines.
+            Keyword arguments of matplotlib for both lines.
 
         Returns
         -------
         self : AlertCurveDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If ``ax`` is not matplotlib axes.
+
+        Examples
+        --------
+        >>> from focal_gbm.plotting import AlertCurveDisplay
+        >>> display = AlertCurveDisplay([1.0, 2.0], [0.5, 1.0], [1.0, 1.0], name="tree")
+        >>> [text.get_text() for text in display.plot().ax_.get_legend().get_texts()]
+        ['tree']
         """
         ax = axes_for(ax)
         at, reached = -1, ""
@@ -217,10 +266,11 @@ class AlertCurveDisplay:
                 f": recall {self.recall[at]:.2f}, precision {self.precision[at]:.2f} "
                 "at budget"
             )
-        # steps: between two thresholds nothing changes
+        # steps: between two thresholds the alerts stay the same
         steps = {"where": "post", **kwargs}
         label = f"{self.name or 'model'}{reached}"
         (recall,) = ax.step(self.alerts, self.recall, label=label, **steps)
+        # one colour a model: line styles separate recall and precision
         steps = {"color": recall.get_color(), "linestyle": "--", **steps}
         (precision,) = ax.step(self.alerts, self.precision, **steps)
         self.lines_ = [recall, precision]
@@ -228,12 +278,12 @@ class AlertCurveDisplay:
             marks = [self.recall[at], self.precision[at]]
             ax.plot([self.budget] * 2, marks, "o", color=recall.get_color(), ms=4)
         ax.set(
-            xscale="log",
+            xscale="log",  # budgets are small parts of all rows
             ylim=(0, 1.02),
             xlabel="Alerts a day",
             ylabel="Recall (solid), precision (dashed)",
         )
-        # above, where it hides no curve
+        # above the axes, so that the legend hides no curve
         ax.legend(
             fontsize="small",
             frameon=False,

@@ -1,4 +1,4 @@
-"""Axes, names and predictions that all pictures share."""
+"""Axes, colours and predictions, which all displays share."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def axes_for(ax: Any, n_axes: int = 1) -> Any:
-    """Return axes to draw on, fresh ones with our colours if none are given."""
+    """Return ``ax`` after checks, or new axes for None; empty axes get our colours."""
+    # imported here: matplotlib is optional
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        msg = "pictures need matplotlib: pip install matplotlib"
+        msg = (
+            "plots need matplotlib, which cannot be imported; install it with "
+            "pip install matplotlib"
+        )
         raise ImportError(msg) from error
     if ax is None:
         size = (4.2 * n_axes, 3.6) if n_axes > 1 else (5.4, 4.2)
@@ -31,6 +35,7 @@ def axes_for(ax: Any, n_axes: int = 1) -> Any:
         msg = f"ax must be {wanted}, got {got}"
         raise ValueError(msg)
     for one in axes:
+        # not again on axes with data: the colours would start over
         if not one.has_data():
             one.set_prop_cycle(color=COLOURS)
             one.grid(alpha=0.3)
@@ -40,8 +45,8 @@ def axes_for(ax: Any, n_axes: int = 1) -> Any:
 def predictions_of(
     estimator: Any, X: Any, y: ArrayLike, pos_label: Any
 ) -> tuple[Float64Array, Float64Array]:
-    """Return labels of a fitted classifier as 0 and 1, and its probabilities of the
-    positive class: ``pos_label`` or, by None, its second class."""
+    """Return labels as 0 and 1, and a fitted classifier's probabilities of the positive
+    class: that of ``pos_label``, or the second for None."""
     if not hasattr(estimator, "predict_proba") or not hasattr(estimator, "classes_"):
         msg = (
             f"estimator must be a fitted classifier with predict_proba, got "

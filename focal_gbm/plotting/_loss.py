@@ -1,4 +1,4 @@
-"""Picture of the loss and its derivatives."""
+"""Plot of the loss and its derivatives."""
 
 from __future__ import annotations
 
@@ -17,37 +17,46 @@ from focal_gbm.plotting._axes import axes_for
 
 @dataclass
 class FocalLossDisplay:
-    """Draw loss, gradient and Hessian of a positive row, for several gammas.
+    """Plot of loss, gradient and Hessian of a positive row, for several gammas.
 
-    Where the Hessian is negative, in the classic form, its line is dotted: there a
-    booster that sums Hessians as they are takes the step the wrong way. With
-    ``link="posterior"`` all is times 1 + gamma, as the objective hands it over: focal
-    loss is log-loss with a weight that depends on the log-odds alone. Rows whose
-    log-odds are near 0, which are uncertain, weigh less (0.67 of the others with gamma
-    2, 0.15 with gamma 5); confident rows, right or wrong, keep their weight.
+    Use it to see the effect of gamma on the derivatives, and the scores at which the
+    positive rows of a model lie. In the classic form the Hessian can be negative, and
+    its line is dotted there: a booster that sums such Hessians steps in the wrong
+    direction.
+
+    With ``link="posterior"`` all values are multiplied by 1 + gamma, like those that
+    the objective returns to a booster. Focal loss is then log-loss with a weight that
+    depends on the log-odds alone. Uncertain rows, whose log-odds are near 0, weigh less
+    than the others: 0.67 times as much at gamma 2, 0.15 times at gamma 5. Confident
+    rows keep their weight, whether right or wrong.
 
     Parameters
     ----------
-    gammas : sequence of float >= 0, default=(0.0, 1.0, 2.0, 5.0)
-        Focusing parameters, a line each; 0 is log-loss.
+    gammas : sequence of float in [0, 1000], default=(0.0, 1.0, 2.0, 5.0)
+        Focusing parameters, one line each; 0 is log-loss.
     alpha : float in (0, 1) or None, default=None
         Weight of the positive class; None: both classes weigh 1.
     link : {"logit", "posterior"}, default="logit"
-        Scale of the raw score: logit of the focal score, the classic form, or log-odds.
+        Scale of the raw score: "logit" is the logit of the focal score, as in the
+        classic form; "posterior" is the log-odds of the positive class.
     raw_prediction : ndarray of shape (n_positives,) or None, default=None
-        Finite raw scores of positive rows, drawn as marks at the bottom.
+        Finite raw scores of positive rows, drawn as marks at the bottom; None: no
+        marks.
 
     Attributes
     ----------
-    axes_, figure_
-        The three axes and the figure that were drawn last.
+    axes_ : ndarray of shape (3,)
+        Axes of the last drawing.
+    figure_ : matplotlib figure
+        Figure of the last drawing.
 
     Raises
     ------
     TypeError
-        If ``gammas`` is no sequence of numbers.
+        If ``gammas`` is not a sequence of numbers, or ``alpha`` is not a number.
     ValueError
-        If a gamma, alpha or link cannot be used, or a raw score is not finite.
+        If a gamma or ``alpha`` is out of range, ``link`` is unknown, or a raw score is
+        not finite.
 
     Examples
     --------
@@ -69,7 +78,7 @@ class FocalLossDisplay:
             msg = f"gammas must be a sequence such as [0.0, 2.0], got {self.gammas!r}"
             raise TypeError(msg)
         for gamma in self.gammas:
-            FocalLoss(gamma, self.alpha, self.link)  # checks them
+            FocalLoss(gamma, self.alpha, self.link)  # for its checks: fail before plot
         if self.raw_prediction is not None:
             raw = numbers(self.raw_prediction, "raw_prediction")
             self.raw_prediction = check_finite_vector(raw, "raw_prediction")
@@ -89,16 +98,17 @@ class FocalLossDisplay:
         Parameters
         ----------
         estimator : FocalLGBMClassifier or FocalXGBClassifier
-            A fitted one.
+            Fitted estimator.
         X : array-like of shape (n_samples, n_features) or None, default=None
-            Features; with ``y``, the raw scores of the positive rows are marked.
+            Features of rows whose raw scores are marked if they are positive. Pass both
+            ``X`` and ``y``, or neither.
         y : array-like of shape (n_samples,) or None, default=None
-            Labels, each a class of the estimator; given if and only if ``X`` is.
+            Labels of the rows of ``X``, each a class of the estimator.
         pos_label : label or None, default=None
-            Label of the positive class, whose loss, weight and raw scores are drawn;
+            Label of the positive class, of which loss, weight and raw scores are drawn;
             None: the second class, ``classes_[1]``.
-        ax : three matplotlib axes or None, default=None
-            None: a figure of their own.
+        ax : array-like of three matplotlib axes or None, default=None
+            Axes to draw on; None: axes of a new figure.
 
         Returns
         -------
@@ -107,9 +117,20 @@ class FocalLossDisplay:
         Raises
         ------
         TypeError
-            If the estimator is not fitted or not of this library.
+            If ``estimator`` is not fitted or not of this library.
         ValueError
-            If only one of ``X`` and ``y`` is given, or a label is no class.
+            If only one of ``X`` and ``y`` is passed, or a label is not a class of the
+            estimator.
+
+        Examples
+        --------
+        >>> from focal_gbm import FocalLGBMClassifier
+        >>> from focal_gbm.plotting import FocalLossDisplay
+        >>> X, y = [[i] for i in range(100)], [0] * 90 + [1] * 10
+        >>> model = FocalLGBMClassifier(n_estimators=2, verbose=-1).fit(X, y)
+        >>> display = FocalLossDisplay.from_estimator(model, X, y)
+        >>> display.raw_prediction.shape
+        (10,)
         """
         loss = getattr(estimator, "loss_", None)
         if not isinstance(loss, FocalLoss):
@@ -119,15 +140,21 @@ class FocalLossDisplay:
             )
             raise TypeError(msg)
         if (X is None) != (y is None):
-            msg = "X and y must be given together: marks need features and labels"
+            alone = "X" if y is None else "y"
+            msg = (
+                f"X and y must be passed together, got {alone} alone: marks need "
+                "features and labels"
+            )
             raise ValueError(msg)
+        # without rows, classes_ in place of labels: they check pos_label all the same
         labels = estimator.classes_ if y is None else y
         codes, column = codes_in(labels, estimator.classes_, pos_label)
         alpha, raw = loss.alpha, None
+        # the estimator's alpha and raw scores are those of its second class
         if column == 0 and alpha is not None:
             alpha = 1.0 - alpha
         if X is not None:
-            # not of decision_function, which may be calibrated
+            # not by decision_function, which may be calibrated
             raw = np.asarray(estimator._raw_score(X), dtype=np.float64)[codes > 0]
             raw = raw if column else -raw
         return cls(sorted({0.0, loss.gamma}), alpha, loss.link, raw).plot(ax)
@@ -144,25 +171,25 @@ class FocalLossDisplay:
         pos_label: Any = None,
         ax: Any = None,
     ) -> FocalLossDisplay:
-        """Draw the loss, and where the positive rows lie on it.
+        """Draw the loss, with marks at the raw scores of the positive rows.
 
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
-            Labels: 0 and 1, booleans, or any two with ``pos_label``.
+            Labels: 0 and 1, booleans, or any two labels with ``pos_label``.
         raw_prediction : array-like of shape (n_samples,)
             Finite raw scores of the positive class, on the scale of ``link``.
-        gammas : sequence of float >= 0, default=(0.0, 1.0, 2.0, 5.0)
-            Focusing parameters, a line each; 0 is log-loss.
+        gammas : sequence of float in [0, 1000], default=(0.0, 1.0, 2.0, 5.0)
+            Focusing parameters, one line each; 0 is log-loss.
         alpha : float in (0, 1) or None, default=None
             Weight of the positive class; None: both classes weigh 1.
         link : {"logit", "posterior"}, default="logit"
-            Scale of the raw score: logit of the focal score, the classic form, or
-            log-odds.
+            Scale of the raw score: "logit" is the logit of the focal score, as in the
+            classic form; "posterior" is the log-odds of the positive class.
         pos_label : label or None, default=None
             Label of the positive class; None: 1, or True.
-        ax : three matplotlib axes or None, default=None
-            None: a figure of their own.
+        ax : array-like of three matplotlib axes or None, default=None
+            Axes to draw on; None: axes of a new figure.
 
         Returns
         -------
@@ -171,9 +198,18 @@ class FocalLossDisplay:
         Raises
         ------
         TypeError
-            If ``gammas`` is no sequence of numbers.
+            If ``gammas`` is not a sequence of numbers, or ``alpha`` is not a number.
         ValueError
-            If a label, raw score or parameter cannot be used, or there is no row.
+            If a label is not one of two classes, a raw score is not finite, lengths
+            differ, there is no row, a gamma or ``alpha`` is out of range, or ``link``
+            is unknown.
+
+        Examples
+        --------
+        >>> from focal_gbm.plotting import FocalLossDisplay
+        >>> display = FocalLossDisplay.from_predictions([0, 1, 1], [-4.0, -1.0, 2.0])
+        >>> display.raw_prediction.tolist()
+        [-1.0, 2.0]
         """
         raw = numbers(raw_prediction, "raw_prediction")
         if len(raw) == 0:
@@ -188,12 +224,26 @@ class FocalLossDisplay:
 
         Parameters
         ----------
-        ax : three matplotlib axes or None, default=None
-            None: a figure of their own.
+        ax : array-like of three matplotlib axes or None, default=None
+            Axes to draw on; None: axes of a new figure.
 
         Returns
         -------
         self : FocalLossDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If ``ax`` is not three matplotlib axes.
+
+        Examples
+        --------
+        >>> from focal_gbm.plotting import FocalLossDisplay
+        >>> display = FocalLossDisplay(gammas=[2.0], link="posterior").plot()
+        >>> display.axes_[0].get_xlabel()
+        'Raw score (log-odds)'
         """
         axes = axes_for(ax, 3)
         marks = np.r_[
@@ -208,10 +258,12 @@ class FocalLossDisplay:
             curves = (factor * loss.loss(ones, z), gradient, hessian)
             for one, curve in zip(axes, curves, strict=True):
                 (line,) = one.plot(z, curve, label=f"gamma = {gamma:g}")
+            # the last line is the Hessian's: its negative part becomes a dotted line
             line.set_data(z, np.where(hessian >= 0, hessian, np.nan))
             wrong = np.where(hessian < 0, hessian, np.nan)
             axes[2].plot(z, wrong, ":", color=line.get_color())
         scale = "log-odds" if self.link == "posterior" else "logit of the focal score"
+        # marks after the curves, which set the lower limits
         for one, title in zip(axes, ("Loss", "Gradient", "Hessian"), strict=True):
             one.set(xlabel=f"Raw score ({scale})", ylabel=title)
             if self.raw_prediction is not None:

@@ -1,4 +1,4 @@
-"""Picture of predicted against observed rates."""
+"""Plot of observed against predicted rates of positives."""
 
 from __future__ import annotations
 
@@ -19,40 +19,52 @@ from focal_gbm._validation import (
     check_probabilities,
     check_real,
 )
-from focal_gbm.metrics._rows import scores_of, weights_of
+from focal_gbm.metrics._rows import scores_of, weights_or_ones
 from focal_gbm.plotting._axes import COLOURS, axes_for, predictions_of
 
 _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 0.9, 0.99)
-# Half a mark, as a share of an axis: marks at its ends are to be whole.
+# Half a mark, as a share of an axis, so that marks at its ends are not cut off.
 _ROOM = 0.012
 
 
 @dataclass
 class ReliabilityDisplay:
-    """Draw observed against predicted rates, in bins of equally many positives.
+    """Plot of observed against predicted rates, in bins of equally many positives.
 
-    Bins of equally many rows would put all frauds into the last. Both axes are
-    logarithmic, or of log-odds, since what matters lies between 0.0001 and 0.1; bars
-    are intervals of the observed rate (Jeffreys: quantiles of a beta distribution).
-    What lies beyond the axes, such as a rate of 1 on log-odds, is drawn at their edge.
+    Use it to see whether probabilities of a rare class are calibrated. Bins of equally
+    many rows would put all frauds into the last bin. Both axes are logarithmic, or of
+    log-odds, since most rates lie between 0.0001 and 0.1. Bars are Jeffreys intervals
+    of the observed rate, quantiles of a beta distribution [1]_. Rates beyond the axes,
+    such as a rate of 1 on the scale of log-odds, are drawn at the edge.
 
     Parameters
     ----------
     predicted, observed : ndarray of shape (n_bins,)
-        Mean probability and rate of positives of each bin.
+        Mean probability and rate of positives of each bin, in [0, 1].
     low, high : ndarray of shape (n_bins,)
         Ends of the intervals of the observed rate.
     probability : ndarray of shape (n_samples,)
-        All predictions, for the histogram.
+        Predicted probabilities of all rows, for the histogram.
     rate : float in (0, 1]
         Rate of positives in all rows.
-    name : str or None
-        Name of the model, for the legend.
+    name : str or None, default=None
+        Name of the model in the legend; None: "model".
 
     Attributes
     ----------
-    ax_, figure_, line_, histogram_
-        Axes, figure, points with their bars, and histogram that were drawn last.
+    ax_ : matplotlib axes
+        Axes of the last drawing.
+    figure_ : matplotlib figure
+        Figure of the last drawing.
+    line_ : matplotlib ErrorbarContainer
+        Points and bars of the last drawing.
+    histogram_ : matplotlib StepPatch
+        Histogram of the last drawing.
+
+    References
+    ----------
+    .. [1] L. D. Brown, T. T. Cai, A. DasGupta. Interval estimation for a binomial
+       proportion. Statistical Science 16(2), 2001.
 
     Examples
     --------
@@ -99,30 +111,30 @@ class ReliabilityDisplay:
 
         Parameters
         ----------
-        estimator : classifier with ``predict_proba``
-            A fitted one of two classes.
+        estimator : classifier
+            Fitted classifier of two classes with ``predict_proba``.
         X : array-like of shape (n_samples, n_features)
-            Features, as the classifier takes them.
+            Features, in the form that ``estimator.predict_proba`` accepts.
         y : array-like of shape (n_samples,)
             Labels, each a class of the classifier; at least one positive.
         n_bins : int >= 1, default=10
-            Number of bins; fewer where there are fewer positives.
+            Largest number of bins; there are never more than positives.
         confidence : float in (0, 1), default=0.95
             Confidence of the intervals.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Finite weights >= 0, not all 0, which intervals take for numbers of rows;
-            None: 1 each.
+            Finite weights >= 0, not all 0; None: 1 each. Intervals treat a weight as a
+            number of equal rows.
         pos_label : label or None, default=None
-            Label of the positive class, whose column of ``predict_proba`` is taken;
-            None: the second class, ``classes_[1]``.
+            Label of the positive class, of which the column of ``predict_proba`` is
+            used; None: the second class, ``classes_[1]``.
         name : str or None, default=None
-            Name of the model, for the legend; None: that of its class.
+            Name of the model in the legend; None: the name of its class.
         ax : matplotlib axes or None, default=None
-            None: a figure of its own.
+            Axes to draw on; None: axes of a new figure.
         scale : {"log", "logit"}, default="log"
-            Scale of both axes: logarithms of probabilities, or log-odds.
+            Scale of both axes: "log" of probabilities, or "logit" for log-odds.
         **kwargs
-            For the points and bars.
+            Keyword arguments of matplotlib's ``errorbar``.
 
         Returns
         -------
@@ -131,9 +143,22 @@ class ReliabilityDisplay:
         Raises
         ------
         TypeError
-            If the estimator is no fitted classifier with ``predict_proba``.
+            If ``estimator`` is not a fitted classifier with ``predict_proba``, or
+            ``n_bins`` or ``confidence`` is not a number.
         ValueError
-            If a label is no class, or other data cannot be used.
+            If a label is not a class of the classifier, there is no positive with a
+            weight > 0, a weight is negative or not finite, lengths differ, a parameter
+            is out of range, or ``scale`` is unknown.
+
+        Examples
+        --------
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from focal_gbm.plotting import ReliabilityDisplay
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1]
+        >>> model = LogisticRegression().fit(X, y)
+        >>> display = ReliabilityDisplay.from_estimator(model, X, y)
+        >>> float(display.rate)
+        0.5
         """
         y, p = predictions_of(estimator, X, y, pos_label)
         return cls.from_predictions(
@@ -168,27 +193,27 @@ class ReliabilityDisplay:
         Parameters
         ----------
         y_true : array-like of shape (n_samples,)
-            Labels: 0 and 1, booleans, or any two with ``pos_label``; at least one
-            positive.
+            Labels: 0 and 1, booleans, or any two labels with ``pos_label``; at least
+            one positive.
         y_prob : array-like of shape (n_samples,)
             Probabilities of the positive class, in [0, 1].
         n_bins : int >= 1, default=10
-            Number of bins; fewer where there are fewer positives.
+            Largest number of bins; there are never more than positives.
         confidence : float in (0, 1), default=0.95
             Confidence of the intervals.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Finite weights >= 0, not all 0, which intervals take for numbers of rows;
-            None: 1 each.
+            Finite weights >= 0, not all 0; None: 1 each. Intervals treat a weight as a
+            number of equal rows.
         pos_label : label or None, default=None
             Label of the positive class; None: 1, or True.
         name : str or None, default=None
-            Name of the model, for the legend.
+            Name of the model in the legend; None: "model".
         ax : matplotlib axes or None, default=None
-            None: a figure of its own.
+            Axes to draw on; None: axes of a new figure.
         scale : {"log", "logit"}, default="log"
-            Scale of both axes: logarithms of probabilities, or log-odds.
+            Scale of both axes: "log" of probabilities, or "logit" for log-odds.
         **kwargs
-            For the points and bars.
+            Keyword arguments of matplotlib's ``errorbar``.
 
         Returns
         -------
@@ -196,27 +221,42 @@ class ReliabilityDisplay:
 
         Raises
         ------
+        TypeError
+            If ``n_bins`` or ``confidence`` is not a number.
         ValueError
-            If there is no positive, or other data or parameters cannot be used.
+            If a label is not one of two classes, there is no positive with a weight
+            > 0, a probability is not in [0, 1], a weight is negative or not finite,
+            lengths differ, a parameter is out of range, or ``scale`` is unknown.
+
+        Examples
+        --------
+        >>> from focal_gbm.plotting import ReliabilityDisplay
+        >>> display = ReliabilityDisplay.from_predictions(
+        ...     [0, 1, 0, 1], [0.1, 0.2, 0.6, 0.8], n_bins=1, scale="logit")
+        >>> display.predicted.round(3).tolist(), display.observed.tolist()
+        ([0.425], [0.5])
         """
         check_option(scale, "scale", ("log", "logit"))
         p = check_probabilities(scores_of(y_prob, "y_prob"))
         y = check_labels(y_true, len(p), pos_label=pos_label)
-        given = weights_of(sample_weight, len(p))
-        weight = np.ones_like(p) if given is None else given
-        wanted = check_count(n_bins, "n_bins")
+        weight = weights_or_ones(sample_weight, len(p))
+        most_bins = check_count(n_bins, "n_bins")
         outside = 1 - check_real(
             confidence, "confidence", low=0, high=1, open_ends=True
         )
         order = np.argsort(p, kind="stable")
-        caught = np.cumsum((weight * y)[order])
-        if caught[-1] == 0:
+        found = np.cumsum((weight * y)[order])
+        if found[-1] == 0:
             msg = "y_true must hold a positive with a weight, got none"
             raise ValueError(msg)
-        share = caught[-1] / min(wanted, int((weight * y > 0).sum()))
-        # a bin ends at a positive; the rows after the last one join the last bin
-        bins = np.ceil(np.append(0.0, caught[:-1]) / share - 1e-9)
-        bins = np.minimum(np.maximum(bins, 1), round(caught[-1] / share)).astype(int)
+        share = found[-1] / min(most_bins, int((weight * y > 0).sum()))
+        # a bin ends at a positive; rows after the last positive join the last bin, and
+        # rows of equal probability stay together, in whichever order they come
+        ranked = p[order]
+        first = np.searchsorted(ranked, ranked, side="left")
+        before = np.append(0.0, found[:-1])[first]
+        bins = np.floor(before / share + 1e-9).astype(int)
+        bins = np.minimum(bins, round(found[-1] / share) - 1)
         table = pd.DataFrame(
             {
                 "weight": weight[order],
@@ -226,6 +266,7 @@ class ReliabilityDisplay:
         )
         sums = table.groupby(bins).sum()
         positive, total = sums["y"].to_numpy(), sums["weight"].to_numpy()
+        # Jeffreys' prior is a beta distribution with both parameters 1/2
         a, b = positive + 0.5, total - positive + 0.5
         display = cls(
             sums["p"].to_numpy() / total,
@@ -233,7 +274,7 @@ class ReliabilityDisplay:
             beta.ppf(outside / 2, a, b),
             beta.ppf(1 - outside / 2, a, b),
             p,
-            float(caught[-1] / weight.sum()),
+            float(found[-1] / weight.sum()),
             name,
         )
         return display.plot(ax, scale=scale, **kwargs)
@@ -246,15 +287,29 @@ class ReliabilityDisplay:
         Parameters
         ----------
         ax : matplotlib axes or None, default=None
-            None: a figure of its own.
+            Axes to draw on; None: axes of a new figure.
         scale : {"log", "logit"}, default="log"
-            Scale of both axes: logarithms of probabilities, or log-odds.
+            Scale of both axes: "log" of probabilities, or "logit" for log-odds.
         **kwargs
-            For the points and bars.
+            Keyword arguments of matplotlib's ``errorbar``.
 
         Returns
         -------
         self : ReliabilityDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If ``ax`` is not matplotlib axes, or ``scale`` is unknown.
+
+        Examples
+        --------
+        >>> from focal_gbm.plotting import ReliabilityDisplay
+        >>> display = ReliabilityDisplay.from_predictions([0, 1], [0.1, 0.9], name="a")
+        >>> display.plot(scale="logit").ax_.get_xscale()
+        'logit'
         """
         check_option(scale, "scale", ("log", "logit"))
         ax = axes_for(ax)
@@ -263,27 +318,29 @@ class ReliabilityDisplay:
             ax.set(xscale=scale, yscale=scale)
         top = 0.999 if scale == "logit" else 1.0
         forward, back = (logit, expit) if scale == "logit" else (np.log, np.exp)
-        # what lies far below the rate is not worth the room: it stands at the edge
+        # bins far below the rate would take most of the axis: draw them at the edge
         low = min(
             max(0.5 * float(self.predicted.min()), self.rate / 100), self.rate / 3
         )
         if is_first:
             ax.plot([1e-9, 0.999], [1e-9, 0.999], color="0.6", linewidth=1, zorder=1)
         else:
-            # without the room that an earlier model's marks at the edge were given
+            # the lower limit of the earlier models, without the room for their marks
             edge = (forward(ax.get_xlim()[0]) + _ROOM * forward(top)) / (1 + _ROOM)
             low = min(low, float(back(edge)))
-        # 0 and 1 lie at infinity on these axes
+        # 0, and on log-odds 1, lie at infinity on these axes
         x, y, below, above = (
             np.clip(ends, low, top)
             for ends in (self.predicted, self.observed, self.low, self.high)
         )
         arms = np.maximum(np.vstack([y - below, above - y]), 0.0)
         style = {"marker": "o", "markersize": 4, "linewidth": 1, "capsize": 2, **kwargs}
+        # by the number of models drawn, not by the cycle: the histogram needs it too
         colour = COLOURS[sum(c.get_label() != "" for c in ax.containers) % len(COLOURS)]
         style.setdefault("color", colour)
         self.line_ = ax.errorbar(x, y, arms, label=self.name or "model", **style)
         if scale == "logit":
+            # plain numbers in place of matplotlib's labels, such as 1 - 10^-2
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_ticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
                 axis.set_ticks([], minor=True)
@@ -301,7 +358,8 @@ class ReliabilityDisplay:
         return self
 
     def _draw_histogram(self, ax: Any, low: float, scale: str, colour: str) -> None:
-        """Draw how many rows lie where, on a strip at the bottom."""
+        """Draw a histogram of the predictions on a strip at the bottom."""
+        # all models share a strip: reuse the strip of an earlier model
         strip = next((c for c in ax.child_axes if c.get_label() == "rows"), None)
         if strip is None:
             strip = ax.inset_axes([0, 0, 1, 0.16], label="rows", zorder=0)

@@ -357,7 +357,7 @@ def test_few_positives_are_told(library, data):
     X, y = data
     rows = np.r_[np.flatnonzero(y == 1)[:20], np.flatnonzero(y == 0)[:400]]
     model = small(library).fit(X, y)
-    with pytest.warns(UserWarning, match=r"saw 20 positives; below 50 .* chose '"):
+    with pytest.warns(UserWarning, match=r"has 20 positives; fewer .* was chosen"):
         model.calibrate(X[rows], y[rows])
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "method=")

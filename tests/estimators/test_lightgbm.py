@@ -95,7 +95,7 @@ def test_metrics_by_parameter(data):
         (
             {"scale_pos_weight": 2.0, "is_unbalance": True},
             ValueError,
-            "is_unbalance and scale_pos_weight cannot both",
+            "is_unbalance=True and scale_pos_weight=.* both weigh the classes",
         ),
         ({"class_weight": {0: 0, 1: 1}}, ValueError, "class_weight must be finite"),
         (
@@ -115,12 +115,18 @@ def test_bad_parameters(kwargs, error, message):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"eval_X": X_BAD}, "eval_X and eval_y must be given together"),
+        (
+            {"eval_X": X_BAD},
+            "eval_X and eval_y are one set in two parts, but eval_y is missing",
+        ),
         (
             {"eval_X": X_BAD, "eval_y": Y_BAD, "eval_set": [(X_BAD, Y_BAD)]},
-            "give either eval_set or eval_X and eval_y",
+            "eval_set was passed beside eval_X and eval_y",
         ),
-        ({"eval_X": (X_BAD,), "eval_y": Y_BAD}, "eval_y must be a tuple as long"),
+        (
+            {"eval_X": (X_BAD,), "eval_y": Y_BAD},
+            "eval_y must be a tuple of as many label vectors",
+        ),
         ({"eval_X": X_BAD, "eval_y": Y_BAD + 5}, "previously unseen labels"),
     ],
 )

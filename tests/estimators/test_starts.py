@@ -80,10 +80,12 @@ def test_starts_by_row_stay_outside_and_say_so(library, data):
 def test_starts_that_contradict(library, data):
     X, y = data
     model, by_row = library.model(), {library.start: X[:, 0].copy()}
-    with pytest.raises(ValueError, match=f"{library.eval_start} must be given where"):
+    with pytest.raises(
+        ValueError, match=f"without {library.eval_start} the evaluation sets"
+    ):
         model.fit(X, y, **by_row, **library.later(X, y))
     first = library.model().fit(X, y)
-    both = f"{library.start} and {library.first_model} were both given"
+    both = f"{library.start} and {library.first_model} were both passed"
     with pytest.raises(ValueError, match=both):
         model.fit(X, y, **by_row, **library.continued(first))
     other = library.model(link="logit")
@@ -99,7 +101,9 @@ def test_starts_that_contradict(library, data):
         model.fit(X, y, **library.continued(regression))
     if library is XGBOOST:
         model = library.model(base_score=0.1)
-        with pytest.raises(ValueError, match="base_score and xgb_model were both"):
+        with pytest.raises(
+            ValueError, match="base_score and xgb_model were both passed"
+        ):
             model.fit(X, y, **library.continued(first))
 
 
@@ -119,7 +123,7 @@ def test_bad_starts(library, scores, message):
 
 @BOTH
 def test_starts_of_evaluation_sets_alone_are_refused(library):
-    message = f"{library.eval_start} without {library.start}"
+    message = f"{library.eval_start} was passed without {library.start}"
     with pytest.raises(ValueError, match=message):
         library.model(n_estimators=2).fit(X_BAD, Y_BAD, **{library.eval_start: [Y_BAD]})
 

@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-from data import RARE, rare_blobs, rare_transactions
 from libraries import (
     BOTH,
     BOTH_LINKS,
@@ -25,6 +24,7 @@ from sklearn.metrics import average_precision_score, log_loss
 from sklearn.model_selection import train_test_split
 from xgboost import XGBClassifier
 
+from benchmarks.common.data import RARE, rare_blobs, rare_transactions
 from focal_gbm import FocalLoss
 
 

@@ -227,7 +227,7 @@ def test_card_precision(problem, k, remove, seed):
         (
             lambda: alert_threshold([1.0], rate=0.5, n_days=1),
             ValueError,
-            "n_days and day belong to budget",
+            "n_days or day was passed with rate",
         ),
         (
             lambda: alert_threshold([1.0], budget=1, n_days=0),

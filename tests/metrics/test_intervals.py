@@ -306,7 +306,7 @@ def test_sources_of_drawings():
             lambda: bootstrap_interval(
                 recall_at_alert_rate, [0, 1], [0, 1], groups=[1, 1]
             ),
-            "an interval needs at least two groups, or rows, got one",
+            "an interval needs at least two groups to draw from, got one",
         ),
         (
             lambda: bootstrap_interval(

@@ -156,7 +156,7 @@ def test_bad_estimators(rows, model):
             draw(estimator, X, words, pos_label="fraud")
         with pytest.raises(ValueError, match=r"y must hold .* got None in row 1"):
             draw(estimator, X[:2], ["good", None])
-    with pytest.raises(ValueError, match="X and y must be given together"):
+    with pytest.raises(ValueError, match="must be passed together, got X alone"):
         loss(estimator, X)
 
 
@@ -174,4 +174,4 @@ def test_without_matplotlib():
         "FocalLossDisplay().plot()"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "pictures need matplotlib: pip install matplotlib" in run.stderr
+    assert "install it with pip install matplotlib" in run.stderr

@@ -1,1 +1,1 @@
-"""The helpers of FocalLGBMClassifier."""
+"""The parts of FocalLGBMClassifier that depend on LightGBM."""

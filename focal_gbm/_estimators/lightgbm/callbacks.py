@@ -1,4 +1,4 @@
-"""Callbacks of LightGBM around a fit."""
+"""Callbacks that a fit adds to LightGBM's training."""
 
 from __future__ import annotations
 
@@ -15,39 +15,47 @@ from lightgbm.callback import CallbackEnv
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
-from focal_gbm._estimators.lightgbm.parameters import given
+from focal_gbm._estimators.lightgbm.parameters import value_of
 from focal_gbm._estimators.progress import ProgressBar
 from focal_gbm._estimators.training import Training
 
+# They print or record for the user, so the models of folds get no copy of them.
 REPORTING = (type(log_evaluation()), type(record_evaluation({})))
 
 
 class WithoutReset:
     """Callback that keeps LightGBM from setting the objective to "none" once more.
 
-    Before its first iteration with a callable, ``Booster.update`` (4.6, 4.7) resets the
-    parameters to the objective alone, though ``train`` has set it: that fails where no
-    column has two values, and warns of a ``max_depth`` without ``num_leaves``. The
-    booster that training leaves is made anew, without this mark.
+    ``Booster.update`` (4.6, 4.7) resets the parameters to the objective alone before
+    the first iteration with a callable, though ``train`` has set it already. The reset
+    fails where no column has two values, and it warns of a ``max_depth`` without
+    ``num_leaves``. The completed booster is a new one, without this mark.
     """
 
     before_iteration = True
 
     def __call__(self, env: CallbackEnv) -> None:
+        # read by Booster.update (4.6, 4.7), which sets it when it has reset
         env.model._Booster__set_objective_to_none = True
 
 
 def scores_are_predictions(parameters: Mapping[str, Any]) -> bool:
-    """Whether the scores of training are what the model will predict: linear trees
-    predict otherwise, and asking dart drops the trees of the next iteration."""
-    is_dart = given(parameters, "boosting") == "dart"
-    return not (is_dart or given(parameters, "linear_tree", False))
+    """Whether the raw scores in training are those that the model will predict.
+
+    Linear trees predict other scores. To ask dart for scores drops the trees of the
+    next iteration.
+    """
+    is_dart = value_of(parameters, "boosting") == "dart"
+    return not (is_dart or value_of(parameters, "linear_tree", False))
 
 
 class Closing:
-    """Callback that finds the closing constant from the scores of the last iteration,
-    which LightGBM already has: to predict them again takes every row through every
-    tree."""
+    """Callback that finds the closing constant from the raw scores of the last
+    iteration.
+
+    LightGBM has those scores; to predict them again would take every row through every
+    tree.
+    """
 
     def __init__(self, training: Training) -> None:
         self._training = training
@@ -55,6 +63,8 @@ class Closing:
         self._constant = 0.0
 
     def __call__(self, env: CallbackEnv) -> None:
+        # an iteration more would change the scores; one that is stopped early has no
+        # last iteration, and constant() then predicts
         if env.iteration == env.end_iteration - 1:
             env.model.eval_train(self._measure)
             self._iteration = env.iteration + 1
@@ -64,7 +74,8 @@ class Closing:
         return "closing constant", self._constant, False
 
     def constant(self, booster: Booster) -> float:
-        """Return the constant for the trees that predictions will use."""
+        """Return the closing constant for the trees that predictions use."""
+        # LightGBM 4.6 has a best iteration of 0 or -1 where none was chosen
         ran_through = self._iteration > 0
         if ran_through and booster.best_iteration in (-1, 0, self._iteration):
             return self._constant
@@ -72,13 +83,15 @@ class Closing:
         raw = booster.predict(
             _as_parent_reads(training.X), raw_score=True, num_threads=training.n_jobs
         )
+        # predict does not know the initial scores of the rows
         if training.init_score is not None:
             raw = raw + training.init_score
         return training.closing_constant(raw)
 
 
 def _as_parent_reads(X: Any) -> Any:
-    """Return what the parent's fit and predict make of features in an array."""
+    """Return features in an array as LGBMModel.fit and predict convert them."""
+    # frames and Arrow tables go to the booster as they are
     if hasattr(X, "columns") or hasattr(X, "column_names"):
         return X
     return check_array(
@@ -90,7 +103,7 @@ def _as_parent_reads(X: Any) -> Any:
 
 
 class Progress(ProgressBar):
-    """Callback that shows the iterations and the last metrics."""
+    """Callback that shows the iterations and the latest metrics."""
 
     def __call__(self, env: CallbackEnv) -> None:
         results = env.evaluation_result_list or ()

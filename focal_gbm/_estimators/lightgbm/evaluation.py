@@ -1,4 +1,4 @@
-"""Metrics and evaluation sets as LightGBM takes them."""
+"""Metrics and evaluation sets in the forms that LightGBM takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lightgbm import (
 )
 
 from focal_gbm._estimators.evaluation import eval_pairs
-from focal_gbm._estimators.lightgbm.parameters import given
+from focal_gbm._estimators.lightgbm.parameters import value_of
 from focal_gbm._estimators.training import Training
 from focal_gbm.objective import METRICS, FocalMetric
 
@@ -35,7 +35,8 @@ _EARLY_STOPPING = type(early_stopping(1, verbose=False))
 
 
 def split_metrics(training: Training, *requests: Any) -> tuple[list[str], list[Any]]:
-    """Split requested metrics into LightGBM's own names and callables."""
+    """Return the requested metrics that LightGBM computes, and callables for the
+    others."""
     native: list[str] = []
     callables: list[Any] = []
     added: Any
@@ -68,7 +69,7 @@ def split_metrics(training: Training, *requests: Any) -> tuple[list[str], list[A
 
 
 def _flat(requests: Any) -> list[Any]:
-    """Return metrics as a flat list; LightGBM also takes comma-separated names."""
+    """Return metrics as a flat list; a text may hold names between commas."""
     flat: list[Any] = []
     for request in requests:
         if request is None:
@@ -83,15 +84,17 @@ def _flat(requests: Any) -> list[Any]:
 
 
 def stops_early(parameters: Mapping[str, Any], callbacks: Sequence[Any]) -> bool:
-    """Whether training may end before its last iteration for a metric."""
-    rounds = given(parameters, "early_stopping_round", 0)
+    """Whether a metric may end training before the last iteration."""
+    rounds = value_of(parameters, "early_stopping_round", 0)
     return rounds > 0 or any(isinstance(c, _EARLY_STOPPING) for c in callbacks)
 
 
 def pairs_of(eval_set: Any, eval_X: Any, eval_y: Any) -> list[Any] | None:
-    """Return evaluation sets as a list of pairs, from either way to give them."""
+    """Return evaluation sets as a list of pairs, from ``eval_set`` or from its
+    parts."""
     if (eval_X is None) != (eval_y is None):
-        msg = "eval_X and eval_y must be given together"
+        missing = "eval_X" if eval_X is None else "eval_y"
+        msg = f"eval_X and eval_y are one set in two parts, but {missing} is missing"
         raise ValueError(msg)
     if eval_X is None:
         # one pair, or a tuple of pairs
@@ -99,18 +102,25 @@ def pairs_of(eval_set: Any, eval_X: Any, eval_y: Any) -> list[Any] | None:
             eval_set = [eval_set] if eval_set else None
         return eval_pairs(eval_set)
     if eval_set is not None:
-        msg = "give either eval_set or eval_X and eval_y, not both"
+        msg = (
+            "eval_set was passed beside eval_X and eval_y, which name the same sets in "
+            "another way; pass either"
+        )
         raise ValueError(msg)
     if not isinstance(eval_X, tuple):
         return [(eval_X, eval_y)]
     if not isinstance(eval_y, tuple) or len(eval_X) != len(eval_y):
-        msg = "eval_y must be a tuple as long as eval_X"
+        got = len(eval_y) if isinstance(eval_y, tuple) else type(eval_y).__name__
+        msg = (
+            f"eval_X is a tuple of {len(eval_X)} sets, so eval_y must be a tuple of as "
+            f"many label vectors, got {got}"
+        )
         raise ValueError(msg)
     return list(zip(eval_X, eval_y, strict=True)) or None
 
 
 def _are_pairs(values: tuple[Any, ...]) -> bool:
-    """Whether each value is a pair, whose features are more than a list of numbers."""
+    """Whether each value is a pair; a list of two numbers is a row of features."""
     return bool(values) and all(
         isinstance(v, tuple)
         or (isinstance(v, list) and len(v) == 2 and hasattr(v[0], "shape"))
@@ -119,7 +129,7 @@ def _are_pairs(values: tuple[Any, ...]) -> bool:
 
 
 def by_part(eval_sets: list[Any] | None) -> dict[str, Any]:
-    """Return evaluation sets as the arguments that are not deprecated."""
+    """Return evaluation sets as the arguments ``eval_X`` and ``eval_y``."""
     if eval_sets is None:
         return {}
     parts = zip(*eval_sets, strict=True)
@@ -128,9 +138,9 @@ def by_part(eval_sets: list[Any] | None) -> dict[str, Any]:
 
 @contextmanager
 def deprecations_by(eval_set: Any, eval_sets: Any) -> Iterator[None]:
-    """Keep from users that eval_set is deprecated, if they did not use it.
+    """Hide that ``eval_set`` is deprecated from users who did not pass it.
 
-    Only where it is needed: filters of warnings are not safe among threads.
+    Warnings are filtered only then, because filters are shared by all threads.
     """
     if eval_set is not None or eval_sets is None:
         yield

@@ -1,4 +1,4 @@
-"""Parameters of LightGBM: unknown ones refused, and those of one fit."""
+"""Parameters of LightGBM: unknown and ineffective ones refused, class weights read."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _SKLEARN_PARAMETERS = ("class_weight", "importance_type", "n_jobs", "random_stat
 
 
 def aliases(name: str) -> set[str]:
-    """Return every name of a parameter of LightGBM."""
+    """Return all names of a parameter of LightGBM."""
     return set(_ConfigAliases.get(name))
 
 
-def given(parameters: Mapping[str, Any], name: str, default: Any = None) -> Any:
-    """Return the value of a parameter under whichever of its names it was given."""
+def value_of(parameters: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """Return the value of a parameter, under whichever of its names it was set."""
     for alias in (name, *sorted(aliases(name))):
         if parameters.get(alias) is not None:
             return parameters[alias]
@@ -53,15 +53,17 @@ def given(parameters: Mapping[str, Any], name: str, default: Any = None) -> Any:
 
 
 def known_parameters() -> set[str]:
-    """Return the parameters of LightGBM and its estimator, by every name."""
-    _ConfigAliases.get("objective")  # fills the table
+    """Return all names of the parameters of LightGBM and of its estimator."""
+    _ConfigAliases.get("objective")  # the table is filled at the first call
     names = {alias for names in _ConfigAliases.aliases.values() for alias in names}
     return names | set(_SKLEARN_PARAMETERS)
 
 
 def check_parameters(parameters: Mapping[str, Any], own: Collection[str]) -> None:
-    """Refuse what LightGBM does not know and what could not act; it knows nothing of
-    the estimator's ``own``."""
+    """Refuse parameters that LightGBM does not know or that would have no effect.
+
+    ``own`` are the parameters of the estimator, which LightGBM does not see.
+    """
     known = {*known_parameters(), *own}
     for name, value in parameters.items():
         if name not in known:
@@ -69,45 +71,48 @@ def check_parameters(parameters: Mapping[str, Any], own: Collection[str]) -> Non
             msg = f"LightGBM has no parameter {name!r} (given {value!r}){hint}"
             raise ValueError(msg)
     for dead, hint in _DEAD_PARAMETERS.items():
-        value = given(parameters, dead)
+        value = value_of(parameters, dead)
         if value is not None:
             msg = f"{dead}={value!r} has no effect on a focal objective: {hint}"
             raise ValueError(msg)
     for name in aliases("num_iterations"):
         if name == "n_estimators" or parameters.get(name) is not None:
             check_count(parameters[name], name)
-    objective = given(parameters, "objective", "binary")
+    objective = value_of(parameters, "objective", "binary")
     if objective != "binary":
         msg = (
             f"objective must be None or 'binary', got {objective!r}: the focal loss is "
             "the objective; pass a FocalObjective to LGBMClassifier for another setting"
         )
         raise ValueError(msg)
-    if given(parameters, "boosting") in ("rf", "random_forest"):
+    if value_of(parameters, "boosting") in ("rf", "random_forest"):
         msg = (
             "boosting_type='rf' refuses custom objectives in LightGBM; use 'gbdt' or "
             "'dart', with subsample or data_sample_strategy='goss' for randomness"
         )
         raise ValueError(msg)
-    if check_flag(given(parameters, "use_quantized_grad", False), "use_quantized_grad"):
+    is_quantised = value_of(parameters, "use_quantized_grad", False)
+    if check_flag(is_quantised, "use_quantized_grad"):
         _check_quantised(parameters)
 
 
 def _check_quantised(parameters: Mapping[str, Any]) -> None:
-    """Refuse quantised gradients where rows or columns are drawn: LightGBM 4.6 and 4.7
-    sum over the wrong rows and columns then (its pull request 7397), and end in a
-    failed check, in a killed process or in worse trees."""
+    """Refuse quantised gradients where rows or columns are drawn.
+
+    LightGBM 4.6 and 4.7 sum over the wrong rows and columns then (its pull request
+    7397). The fit ends in a failed check, in a killed process or in worse trees.
+    """
     drawn = [
         f"{name}={value}"
         for name in ("feature_fraction", "feature_fraction_bynode")
-        if (value := given(parameters, name, 1.0)) < 1.0
+        if (value := value_of(parameters, name, 1.0)) < 1.0
     ]
-    fraction = given(parameters, "bagging_fraction", 1.0)
-    if fraction < 1.0 and given(parameters, "bagging_freq", 0) > 0:
+    fraction = value_of(parameters, "bagging_fraction", 1.0)
+    if fraction < 1.0 and value_of(parameters, "bagging_freq", 0) > 0:
         drawn.append(f"bagging_fraction={fraction}")
     if "goss" in (
-        given(parameters, "boosting"),
-        given(parameters, "data_sample_strategy"),
+        value_of(parameters, "boosting"),
+        value_of(parameters, "data_sample_strategy"),
     ):
         drawn.append("data_sample_strategy='goss'")
     if drawn:
@@ -120,14 +125,17 @@ def _check_quantised(parameters: Mapping[str, Any]) -> None:
         raise ValueError(msg)
 
 
-@cache  # asked for in every call of predict
+@cache  # read in every call of predict
 def _weight_parameters() -> frozenset[str]:
     return frozenset(aliases("scale_pos_weight") | aliases("is_unbalance"))
 
 
 def booster_parameters(parameters: dict[str, Any], own: frozenset[str]) -> Any:
-    """Return parameters without those that LightGBM does not know: the estimator's
-    ``own``, those of a nested calibrator and the weights of classes."""
+    """Return the parameters that go to the booster.
+
+    Left out are the estimator's ``own``, those of a nested calibrator, and the weights
+    of classes, which act in the loss.
+    """
     left_out = own | _weight_parameters()
     parameters = {
         k: v for k, v in parameters.items() if k not in left_out and "__" not in k
@@ -140,14 +148,17 @@ def booster_parameters(parameters: dict[str, Any], own: frozenset[str]) -> Any:
 def class_factors(
     parameters: Mapping[str, Any], codes: NDArray[np.uint8]
 ) -> tuple[float, float]:
-    """Return the factors of class 0 and 1 that ``scale_pos_weight`` and
-    ``is_unbalance`` ask for."""
-    scale = given(parameters, "scale_pos_weight", 1.0)
+    """Return the factors of class 0 and 1 from ``scale_pos_weight`` and
+    ``is_unbalance``."""
+    scale = value_of(parameters, "scale_pos_weight", 1.0)
     scale = check_positive(scale, "scale_pos_weight")
-    if not check_flag(given(parameters, "is_unbalance", False), "is_unbalance"):
+    if not check_flag(value_of(parameters, "is_unbalance", False), "is_unbalance"):
         return 1.0, scale
     if scale != 1.0:
-        msg = "is_unbalance and scale_pos_weight cannot both be set"
+        msg = (
+            f"is_unbalance=True and scale_pos_weight={scale} both weigh the classes; "
+            "set one of them"
+        )
         raise ValueError(msg)
     # LightGBM's rule: the rarer class weighs as much as the other
     positives = int(codes.sum())

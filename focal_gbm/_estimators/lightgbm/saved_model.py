@@ -1,4 +1,4 @@
-"""The text of a trained LightGBM model, completed."""
+"""The text of a trained LightGBM model, with the constant and objective it lacks."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def has_split(booster: Booster) -> bool:
 def stamp(model: str, constant: float, *, says_log_odds: bool) -> str:
     """Return the text of a model with ``constant`` added to every raw score.
 
-    It goes into the first tree as LightGBM's own bias does (``Tree::AddBias``): into
-    its leaves and inner nodes, and into the constants of the linear models in them, if
-    there are; its shrinkage becomes 1. With ``says_log_odds`` the model is made one of
-    LightGBM's binary objective, so that readers apply the sigmoid.
+    The constant goes into the first tree, as LightGBM's own bias does
+    (``Tree::AddBias``): into leaves, inner nodes and the constants of linear models,
+    with shrinkage 1. With ``says_log_odds`` the text names LightGBM's binary objective,
+    so that readers apply the sigmoid.
     """
     head, mark, rest = model.partition(FIRST_TREE)
     if not mark:

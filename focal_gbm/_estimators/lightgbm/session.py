@@ -1,5 +1,5 @@
-"""One fit of FocalLGBMClassifier: what LightGBM trains with, and how the model is
-completed."""
+"""One fit of FocalLGBMClassifier: its parameters, its metrics, and the finished
+model."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from focal_gbm._estimators.columns import check_columns, in_memory
 from focal_gbm._estimators.labels import encode
 from focal_gbm._estimators.lightgbm.callbacks import Closing
 from focal_gbm._estimators.lightgbm.evaluation import split_metrics
-from focal_gbm._estimators.lightgbm.parameters import given
+from focal_gbm._estimators.lightgbm.parameters import value_of
 from focal_gbm._estimators.lightgbm.saved_model import stamp
 from focal_gbm._estimators.training import Training
 
 
 @dataclass(frozen=True)
 class Session:
-    """One fit: its data, its metrics, and what completes the model.
+    """One fit: the training, its metrics, and the completion of the model.
 
-    ``native_metrics`` are names that LightGBM computes itself, ``measures`` are
-    callables for the other metrics.
+    LightGBM computes ``native_metrics`` itself; ``measures`` are callables for the
+    other metrics.
     """
 
     training: Training
@@ -46,15 +46,16 @@ class Session:
     def encoded(
         self, eval_sets: list[Any] | None, X: Any, y: Any, labels: NDArray[Any]
     ) -> list[Any] | None:
-        """Return evaluation sets with their labels as members of the fitted classes.
+        """Return evaluation sets whose labels are members of the fitted classes.
 
         A set that is the training data, ``X`` and ``y`` as the user passed them,
-        becomes the features and ``labels`` that LightGBM trains on: it compares by
-        identity.
+        becomes the very objects that LightGBM trains on, because LightGBM compares by
+        identity. ``labels`` are the training labels.
         """
         training = self.training
         pairs = []
         for i, (features, of_rows) in enumerate(eval_sets or ()):
+            # its own sets are listed as "training", and not binned again
             if features is X and of_rows is y:
                 pairs.append((training.X, labels))
                 continue
@@ -69,23 +70,26 @@ class Session:
         parameters = {
             **parameters,
             "objective": self.training.objective,
+            # without "None" LightGBM adds the metric of its default objective
             "metric": self.native_metrics or "None",
         }
-        if given(parameters, "max_delta_step") is None:
+        # by any of its names, the user's bound comes before max_step
+        if value_of(parameters, "max_delta_step") is None:
             parameters["max_delta_step"] = self.training.leaf_bound
         return parameters
 
     def complete(self, booster: Booster) -> Booster:
-        """Return the trained booster with start and closing constant in its first tree,
-        and with the objective that names its raw scores."""
+        """Return the trained booster with start, closing constant and objective in its
+        text."""
         training = self.training
         constant = self.closing.constant(booster)
         says_log_odds = training.loss.link == "posterior"
         text = stamp(
-            booster.model_to_string(num_iteration=-1),
+            booster.model_to_string(num_iteration=-1),  # not the best ones alone
             training.raw_start + constant,
             says_log_odds=says_log_odds,
         )
+        # LightGBM has no call that changes leaves and objective of a booster
         completed = Booster(model_str=text)
         completed.params = dict(booster.params)
         if says_log_odds:

@@ -1,4 +1,4 @@
-"""Where boosting begins in LightGBM."""
+"""The raw scores at which LightGBM begins, from the arguments of fit."""
 
 from __future__ import annotations
 
@@ -23,22 +23,26 @@ def start_of(
     init_model: Any,
     has_eval_sets: bool,
 ) -> tuple[float | None, NDArray[np.float64] | None]:
-    """Return the raw score to begin from, None for the one of the parameter, and the
-    scores that LightGBM has to be given."""
+    """Return the raw score at which boosting begins, and raw scores by row for
+    LightGBM.
+
+    The first is None where the parameter ``start`` decides.
+    """
     if eval_init_score is not None and init_score is None:
         msg = (
-            "eval_init_score without init_score: the evaluation sets would "
-            "begin elsewhere than the training rows; give both or neither"
+            "eval_init_score was passed without init_score: evaluation sets and "
+            "training rows would begin at different scores; pass both or neither"
         )
         raise ValueError(msg)
     if init_model is not None:
         if init_score is not None:
             msg = (
-                "init_score and init_model were both given: LightGBM would drop "
-                "init_score, since the model already says where to begin"
+                "init_score and init_model were both passed: LightGBM would drop "
+                "init_score, since boosting begins where the model ends; pass one"
             )
             raise ValueError(msg)
         _check_scale(link, init_model)
+        # the trees of the model have the start in them
         return 0.0, None
     if init_score is None:
         return None, None
@@ -53,7 +57,7 @@ def start_of(
 
 
 def _check_scale(link: str, init_model: Any) -> None:
-    """Refuse to continue a model whose raw scores mean something else."""
+    """Refuse to continue a model whose raw scores are on another scale."""
     if isinstance(init_model, LGBMModel):
         init_model = init_model.booster_
     if isinstance(init_model, Booster):

@@ -1,1 +1,1 @@
-"""The helpers of FocalXGBClassifier."""
+"""The parts of FocalXGBClassifier that depend on XGBoost."""

@@ -1,4 +1,4 @@
-"""Callbacks of XGBoost around a fit: the model completed, and a progress bar."""
+"""Callbacks that a fit adds to XGBoost's training."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ REPORTING = (EvaluationMonitor, TrainingCheckPoint)
 class Completion(TrainingCallback):
     """Callback that completes the model when training ends.
 
-    XGBoost still has the scores of the training rows then: to predict them again would
-    take every row through every tree.
+    XGBoost still has the raw scores of the training rows then; to predict them again
+    would take every row through every tree.
     """
 
     def __init__(self, complete: Callable[[Booster], Booster]) -> None:
@@ -38,7 +38,7 @@ class Completion(TrainingCallback):
 
 
 class Progress(ProgressBar, TrainingCallback):
-    """Callback that shows the iterations and the last metrics."""
+    """Callback that shows the rounds and the latest metrics."""
 
     def __init__(self, title: str, total: int) -> None:
         super().__init__(title)

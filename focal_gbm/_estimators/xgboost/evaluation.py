@@ -1,4 +1,4 @@
-"""Metrics and evaluation sets as XGBoost takes them."""
+"""Metrics and evaluation sets in the forms that XGBoost takes."""
 
 from __future__ import annotations
 
@@ -30,17 +30,18 @@ _OWN_METRICS = tuple(name for name in METRICS if name != "error")
 def split_metrics(
     training: Training, eval_metric: Any
 ) -> tuple[list[str], Evaluation | None]:
-    """Split requested metrics into XGBoost's own names and a callable for the rest.
+    """Return the requested metrics that XGBoost computes, and a callable for the
+    others.
 
-    The default link leaves log-odds where XGBoost expects them: all its own are right,
-    unless a prior shift comes on top.
+    With the default link raw scores are log-odds, and all of XGBoost's own metrics are
+    right, unless a prior shift is added.
     """
     are_log_odds = training.loss.link == "posterior" and not training.prior_shift
     if isinstance(eval_metric, str) or callable(eval_metric):
         eval_metric = [eval_metric]
     requests = listed(eval_metric, "eval_metric") or []
     if not any(isinstance(request, str) for request in requests):
-        requests.insert(0, "logloss")  # as XGBoost does
+        requests.insert(0, "logloss")  # XGBoost measures it by default
     native: list[str] = []
     others: list[Any] = []
     for request in requests:
@@ -69,13 +70,13 @@ def split_metrics(
     return native, Evaluation(others) if others else None
 
 
-@cache
+@cache  # it makes a booster, and searches fit with the same metric many times
 def _check_metric(name: str) -> None:
-    """Refuse a metric that XGBoost does not know, by asking it."""
+    """Refuse a metric that XGBoost does not know; only XGBoost itself can tell."""
     rows = DMatrix(np.zeros((2, 1)), label=[0, 1])
-    asked = {"eval_metric": name, "objective": "binary:logistic", "verbosity": 0}
+    settings = {"eval_metric": name, "objective": "binary:logistic", "verbosity": 0}
     try:
-        Booster(asked, [rows]).eval(rows)
+        Booster(settings, [rows]).eval(rows)
     except XGBoostError as error:
         known = ("logloss", "error", "rmse", "mae", *RANK_METRICS, *_OWN_METRICS)
         msg = f"XGBoost has no metric {name!r}{did_you_mean(name, known)}"
@@ -83,14 +84,14 @@ def _check_metric(name: str) -> None:
 
 
 def stops_early(parameters: Mapping[str, Any], callbacks: Sequence[Any]) -> bool:
-    """Whether training may end before its last iteration for a metric."""
+    """Whether a metric may end training before the last round."""
     return bool(parameters["early_stopping_rounds"]) or any(
         isinstance(callback, EarlyStopping) for callback in callbacks
     )
 
 
 class Evaluation:
-    """Any number of metrics as the one callable that XGBoost takes."""
+    """Any number of metrics in the one callable that XGBoost takes."""
 
     def __init__(self, metrics: list[Any]) -> None:
         self.metrics = metrics
@@ -108,7 +109,7 @@ class Evaluation:
 
 
 def by_position(weights: Any, n_sets: int) -> list[Any] | None:
-    """Return the weights of the evaluation sets as a list, from a dict too."""
+    """Return the weights of the evaluation sets as a list, from a list or a dict."""
     weights = listed(weights, "sample_weight_eval_set")
     if isinstance(weights, dict):
         weights = [weights.get(i) for i in range(n_sets)]

@@ -1,4 +1,4 @@
-"""Parameters of XGBoost: unknown ones refused, and those of one fit."""
+"""Parameters of XGBoost: unknown and ineffective ones refused, class weights read."""
 
 from __future__ import annotations
 
@@ -38,8 +38,11 @@ _NAMESAKES = {
 def check_parameters(
     parameters: Mapping[str, Any], others: Mapping[str, Any], own: Collection[str]
 ) -> None:
-    """Refuse what XGBoost does not know, among the ``others`` that its estimator takes
-    unseen, and what could not act; it knows nothing of the estimator's ``own``."""
+    """Refuse parameters that XGBoost does not know or that would have no effect.
+
+    ``others`` are the parameters that XGBClassifier accepts without a look; ``own`` are
+    those of the estimator, which XGBoost does not see.
+    """
     objective = parameters["objective"]
     if objective not in (None, "binary:logistic"):
         msg = (
@@ -65,7 +68,7 @@ def check_parameters(
 
 
 def namesakes(parameters: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is to be said of parameters that are taken for the focal ones."""
+    """Yield warnings about XGBoost's parameters with the names of focal ones."""
     for name, (ours, theirs, synonym) in _NAMESAKES.items():
         is_set = isinstance(parameters.get(name), Real) and parameters[name] != 0
         value = parameters[ours]
@@ -78,30 +81,35 @@ def namesakes(parameters: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unused(parameters: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
-    """Return which of the ``others`` XGBoost says that it does not use, by asking it:
-    it keeps no table of its parameters."""
+    """Return the names of the ``others`` that XGBoost does not use.
+
+    XGBoost has no table of its parameters, but it logs the unused ones.
+    """
     if not others:
         return []
     names = (*others, "booster", "tree_method")
-    asked = {k: parameters[k] for k in names if parameters[k] is not None}
-    asked |= {"objective": "binary:logistic", "verbosity": 1}
+    settings = {k: parameters[k] for k in names if parameters[k] is not None}
+    settings |= {"objective": "binary:logistic", "verbosity": 1}
+    # warnings are logged even if the user has silenced XGBoost
     with _messages() as messages, config_context(verbosity=1):
         rows = DMatrix(np.zeros((2, 1)), label=[0, 1])
-        Booster(asked, [rows]).save_config()
-    said = " ".join(message for message in messages if "not used" in message)
-    return [name for name in re.findall(r'"(.*?)"', said) if name in others]
+        Booster(settings, [rows]).save_config()
+    logged = " ".join(message for message in messages if "not used" in message)
+    return [name for name in re.findall(r'"(.*?)"', logged) if name in others]
 
 
 @contextmanager
 def _messages() -> Iterator[list[str]]:
-    """Give what XGBoost logs in this thread as a list.
+    """Give the messages that XGBoost logs in this thread as a list.
 
-    By its C interface, whose callback is one a thread: outside of the main one its
-    warnings do not reach Python, and filters of warnings are not safe among threads.
+    They come from the C interface, which has one callback a thread. Outside of the main
+    thread XGBoost's warnings do not reach Python, and filters of warnings are shared by
+    all threads.
     """
     messages: list[str] = []
     library = c_interface("xgboost.core")
     kind = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+    # a name, so that the callback lives as long as XGBoost may call it
     keep = kind(lambda text: messages.append(text.decode(errors="replace")))
     library.XGBRegisterLogCallback(keep)
     try:
@@ -111,22 +119,25 @@ def _messages() -> Iterator[list[str]]:
 
 
 def booster_parameters(parameters: dict[str, Any], own: Collection[str]) -> Any:
-    """Return parameters without those that XGBoost does not know or that are not its
-    to act on: the estimator's ``own``, those of a nested calibrator, the weight of the
-    positive class and the start."""
+    """Return the parameters that go to the booster.
+
+    Left out are the estimator's ``own``, those of a nested calibrator, the weight of
+    the positive class, which acts in the loss, and the start.
+    """
     left_out = {*own, "scale_pos_weight", "base_score"}
     return {k: v for k, v in parameters.items() if k not in left_out and "__" not in k}
 
 
 def device_of(parameters: Mapping[str, Any]) -> str:
-    """Return where the derivatives are to be computed: on the trees' own device where
-    it is one of CUDA."""
+    """Return the device for the derivatives: that of the trees if it is a CUDA
+    device."""
     device = str(parameters["device"] or "cpu")
+    # "sycl" and others have no loop of ours
     return device if device.startswith(("cuda", "gpu")) else "cpu"
 
 
 def class_factors(scale_pos_weight: Any) -> tuple[float, float]:
-    """Return the factors of class 0 and 1 that ``scale_pos_weight`` asks for."""
+    """Return the factors of class 0 and 1 from ``scale_pos_weight``."""
     if scale_pos_weight is None:
         return 1.0, 1.0
     return 1.0, check_positive(scale_pos_weight, "scale_pos_weight")

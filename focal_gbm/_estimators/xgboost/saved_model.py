@@ -1,4 +1,4 @@
-"""A trained XGBoost model, completed, and what its file holds."""
+"""A trained XGBoost model: its start, its trees, and the attribute with our state."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from xgboost import Booster
 from focal_gbm.calibration import from_state, state_of
 from focal_gbm.loss import FocalLoss
 
-# The objective that says what the raw scores are, and so what readers of the saved
-# model make of them: log-odds for the sigmoid, or scores to be left as they are.
+# The objective by which readers of the saved model convert raw scores: to
+# probabilities by the sigmoid, or not at all.
 OBJECTIVES = {"posterior": "binary:logistic", "logit": "binary:logitraw"}
 # Attribute of the booster that keeps what a model of XGBoost has no place for.
 _ATTRIBUTE = "focal_gbm"
@@ -46,18 +46,18 @@ def _raw_start(booster: Booster, link: str) -> float:
 def shifted(
     booster: Booster, link: str, constant: Callable[[Booster], float]
 ) -> Booster:
-    """Return the booster with the closing constant added to every raw score, by
-    base_score as far as that goes.
+    """Return the booster with the closing constant added to every raw score.
 
-    XGBoost 3 takes probabilities below 1e-6 for 1e-6: the rest goes into the first
-    tree, or the bias of a linear model. ``constant`` measures that of a booster.
+    The constant goes into base_score as far as possible. XGBoost 3 replaces a
+    probability below 1e-6 by 1e-6, so the rest goes into the first tree, or into the
+    bias of a linear model. ``constant`` measures the closing constant of a booster.
     """
     wanted = _raw_start(booster, link) + constant(booster)
     start = {"base_score": base_score(wanted, link)}
     if link == "logit" or abs(wanted) < _SAFE_START:
         booster.set_param(start)
         return booster
-    booster = booster.copy()  # one that has kept no scores of the training rows
+    booster = booster.copy()  # one that has state no scores of the training rows
     booster.set_param(start)
     rest = constant(booster)
     if abs(rest) < 1e-6:
@@ -83,8 +83,11 @@ def has_split(booster: Booster) -> bool:
 
 
 def as_stopped(booster: Booster) -> Booster:
-    """Return the booster without the trees after its best iteration: XGBoost keeps
-    them, and they would act in every reader but its own estimator."""
+    """Return the booster without the trees after its best iteration.
+
+    XGBoost keeps those trees; every reader but its own estimator would predict with
+    them.
+    """
     is_linear = learner(booster)["gradient_booster"]["name"] == "gblinear"
     rounds = _rounds_in_use(booster)
     if is_linear or rounds == booster.num_boosted_rounds():
@@ -98,8 +101,10 @@ def as_stopped(booster: Booster) -> Booster:
 
 
 def _copy_categories(booster: Booster, part: Booster) -> None:
-    """Give a part of a booster the categories of the training frame, by which XGBoost
-    3.1 and later recode other frames: cutting a booster loses them."""
+    """Give a cut booster the categories of the training frame, which cutting loses.
+
+    XGBoost 3.1 and later recode other frames by them.
+    """
     models = [json.loads(b.save_raw("json")) for b in (booster, part)]
     whole, cut = (_tree_model(model) for model in models)
     if "cats" in whole:
@@ -117,26 +122,26 @@ def _tree_model(model: dict[str, Any]) -> dict[str, Any]:
 def describe(
     booster: Booster, loss: FocalLoss, threshold: float, classes: NDArray[Any]
 ) -> None:
-    """Keep in a booster what a model of XGBoost has no place for."""
-    kept = {
+    """Write loss, threshold and classes into an attribute of the booster."""
+    state = {
         "gamma": loss.gamma,
         "alpha": loss.alpha,
         "link": loss.link,
         "threshold": threshold,
         **_classes_state(classes),
     }
-    booster.set_attr(**{_ATTRIBUTE: json.dumps(kept)})
+    booster.set_attr(**{_ATTRIBUTE: json.dumps(state)})
 
 
 def keep_calibrator(booster: Booster, calibrator: Any) -> None:
-    """Keep a calibrator of this library in a booster; another leaves no trace."""
-    kept = json.loads(booster.attr(_ATTRIBUTE))
-    kept["calibrator"] = state_of(calibrator)
-    booster.set_attr(**{_ATTRIBUTE: json.dumps(kept)})
+    """Write a calibrator of this library into the booster; others are not written."""
+    state = json.loads(booster.attr(_ATTRIBUTE))
+    state["calibrator"] = state_of(calibrator)
+    booster.set_attr(**{_ATTRIBUTE: json.dumps(state)})
 
 
 def _classes_state(classes: NDArray[Any]) -> dict[str, Any]:
-    """Return labels as JSON can hold them."""
+    """Return labels in a form that JSON can hold."""
     if classes.dtype.kind in "mM":  # whole numbers of the unit in the dtype
         whole = classes.astype(np.int64).tolist()
         return {"classes": whole, "dtype": classes.dtype.str}
@@ -145,21 +150,20 @@ def _classes_state(classes: NDArray[Any]) -> dict[str, Any]:
 
 
 def holds(booster: Booster, calibrator: Any) -> bool:
-    """Whether the booster, and so its file, holds the calibrator of the estimator."""
-    kept = json.loads(booster.attr(_ATTRIBUTE))
-    return calibrator is None or kept.get("calibrator") is not None
+    """Whether the booster, and so its file, holds the estimator's calibrator."""
+    state = json.loads(booster.attr(_ATTRIBUTE))
+    return calibrator is None or state.get("calibrator") is not None
 
 
 def _rounds_in_use(booster: Booster) -> int:
-    """Return the rounds that early stopping found best, all if there was none."""
+    """Return the number of rounds up to the best one; all without early stopping."""
     best = booster.attr("best_iteration")
     rounds: int = booster.num_boosted_rounds() if best is None else int(best) + 1
     return rounds
 
 
 def restore(booster: Booster) -> tuple[FocalLoss, float, NDArray[Any], Any]:
-    """Return loss, threshold, classes and calibrator of a booster that was read from a
-    file."""
+    """Return loss, threshold, classes and calibrator of a booster read from a file."""
     text = booster.attr(_ATTRIBUTE)
     if text is None:
         objective = learner(booster)["objective"]["name"]
@@ -169,18 +173,18 @@ def restore(booster: Booster) -> tuple[FocalLoss, float, NDArray[Any], Any]:
         plain = FocalLoss(gamma=0.0), 0.5, np.arange(2)
         describe(booster, *plain)  # a calibrator may come to it
         return *plain, None
-    said = json.loads(text)
-    loss = FocalLoss(said["gamma"], said["alpha"], said["link"])
-    calibrator = from_state(said.get("calibrator"))
-    if said["classes"] is None:
+    state = json.loads(text)
+    loss = FocalLoss(state["gamma"], state["alpha"], state["link"])
+    calibrator = from_state(state.get("calibrator"))
+    if state["classes"] is None:
         msg = (
-            "the model was saved by a version that kept no labels of this kind: "
+            "the model was saved by a version that state no labels of this kind: "
             "classes_ are 0 and 1"
         )
         warnings.warn(msg, UserWarning, stacklevel=3)
-        return loss, said["threshold"], np.arange(2), calibrator
-    dtype = said.get("dtype")
+        return loss, state["threshold"], np.arange(2), calibrator
+    dtype = state.get("dtype")
     is_time = dtype is not None and np.dtype(dtype).kind in "mM"
-    classes = np.asarray(said["classes"], dtype=np.int64 if is_time else dtype)
+    classes = np.asarray(state["classes"], dtype=np.int64 if is_time else dtype)
     classes = classes.astype(dtype) if is_time else classes
-    return loss, said["threshold"], classes, calibrator
+    return loss, state["threshold"], classes, calibrator

@@ -1,5 +1,5 @@
-"""One fit of FocalXGBClassifier: what XGBoost trains with, and how the model is
-completed."""
+"""One fit of FocalXGBClassifier: its parameters, its metrics, and the finished
+model."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ from focal_gbm._estimators.xgboost.saved_model import (
 
 @dataclass(frozen=True)
 class Session:
-    """One fit: its data, its metrics, and what completes the model.
+    """One fit: the training, its metrics, and the completion of the model.
 
-    ``native_metrics`` are names that XGBoost computes itself, ``evaluation`` is a
-    callable for the other metrics. ``continues`` says whether another model's trees
-    come first.
+    XGBoost computes ``native_metrics`` itself; ``evaluation`` is a callable for the
+    other metrics. ``continues`` is true where the trees of another model come first.
     """
 
     training: Training
@@ -51,8 +50,11 @@ class Session:
 
     @property
     def objective(self) -> Any:
-        """What XGBoost has to train with: its own objective where the loss is log-loss,
-        which spares copies; LightGBM is faster with ours."""
+        """Objective for XGBoost: its own where the loss is log-loss, which spares
+        copies.
+
+        LightGBM is faster with ours.
+        """
         training = self.training
         loss = training.loss
         if loss.gamma == 0 and loss.alpha is None and training.scale == 1:
@@ -78,8 +80,8 @@ class Session:
     ) -> tuple[list[Any] | None, list[Any] | None]:
         """Return evaluation sets with labels as codes, and their weights.
 
-        A set that is the training data, as the user passed it, becomes what XGBoost
-        trains on: it compares by identity.
+        A set that is the training data, as the user passed it, becomes the very objects
+        that XGBoost trains on, because XGBoost compares by identity.
         """
         training = self.training
         pairs = []
@@ -106,10 +108,12 @@ class Session:
         the one continued, if any."""
         training = self.training
         link = training.loss.link
+        # the name in the saved model; training calls the objective of this session
         parameters = {**parameters, "objective": OBJECTIVES[link]}
-        if model is None:
+        if model is None:  # the start of a model that is continued is in base_score
             parameters["base_score"] = base_score(training.raw_start, link)
         is_free = parameters.get("max_delta_step") is None
+        # a linear booster warns of a parameter of trees
         if is_free and parameters.get("booster") != "gblinear":
             parameters["max_delta_step"] = training.leaf_bound
         parameters.pop("eval_metric", None)  # the user's, which may be our own
@@ -120,8 +124,8 @@ class Session:
         return parameters
 
     def complete(self, booster: Booster) -> Booster:
-        """Return the trained booster: it ends where early stopping found the best
-        round, its mean probability is the base rate, and it describes itself."""
+        """Return the trained booster, cut at the best round, with closing constant and
+        state."""
         training = self.training
         booster = as_stopped(booster)
         loss = training.loss

@@ -1,4 +1,4 @@
-"""Where boosting begins in XGBoost."""
+"""The raw scores at which XGBoost begins, from the arguments of fit."""
 
 from __future__ import annotations
 
@@ -20,23 +20,26 @@ def start_of(
     xgb_model: Any,
     has_eval_sets: bool,
 ) -> tuple[float | None, NDArray[np.float64] | None]:
-    """Return the raw score to begin from, None for the one of the parameter, and the
-    scores that XGBoost has to be given."""
+    """Return the raw score at which boosting begins, and raw scores by row for XGBoost.
+
+    The first is None where the parameter ``start`` decides.
+    """
     if base_margin_eval_set is not None and base_margin is None:
         msg = (
-            "base_margin_eval_set without base_margin: the evaluation sets would "
-            "begin elsewhere than the training rows; give both or neither"
+            "base_margin_eval_set was passed without base_margin: evaluation sets and "
+            "training rows would begin at different scores; pass both or neither"
         )
         raise ValueError(msg)
     if xgb_model is not None:
         if base_margin is not None or base_score is not None:
             name = "base_score" if base_margin is None else "base_margin"
             msg = (
-                f"{name} and xgb_model were both given, and the model already says "
-                "where to begin"
+                f"{name} and xgb_model were both passed, but boosting begins where the "
+                "model ends; pass one"
             )
             raise ValueError(msg)
         _check_scale(link, xgb_model)
+        # the model has the start in its base_score
         return 0.0, None
     if base_margin is None:
         return None, None
@@ -51,11 +54,12 @@ def start_of(
 
 
 def _check_scale(link: str, xgb_model: Any) -> None:
-    """Refuse to continue a model whose raw scores mean something else."""
+    """Refuse to continue a model whose raw scores are on another scale."""
     if isinstance(xgb_model, XGBModel):
         xgb_model = xgb_model.get_booster()
     if not isinstance(xgb_model, Booster):
         xgb_model = Booster(model_file=xgb_model)
+    # the objective is the only trace of what raw scores mean
     objective = learner(xgb_model)["objective"]["name"]
     if objective != OBJECTIVES[link]:
         msg = (

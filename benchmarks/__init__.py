@@ -1,0 +1,1 @@
+"""Answer questions about focal_gbm by measurement, a package for each question."""

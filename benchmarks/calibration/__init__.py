@@ -1,0 +1,1 @@
+"""Measure calibrators by the number of frauds, and fraud rates on later weeks."""

@@ -1,0 +1,1 @@
+"""Share data sets, resumable jobs, measures and tables between the questions."""

@@ -1,0 +1,1 @@
+"""Measure how well models find rare classes, at default settings and tuned."""

@@ -1,0 +1,1 @@
+"""Compare default settings, starting points and switches of the libraries."""

@@ -1,0 +1,1 @@
+"""Measure time and memory of focal loss against the built-in loss."""
