@@ -62,6 +62,7 @@ def doubled(log_odds):
 
 
 @BOTH
+@pytest.mark.slow
 def test_nested_parameters(library, data):
     X, y = data
     model = small(library, calibration=LogOddsCalibrator("intercept"))

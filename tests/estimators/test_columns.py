@@ -237,7 +237,7 @@ def test_names_that_look_like_the_text_of_a_model(library, names, link):
 
 
 @pytest.mark.parametrize("booster", ["gbtree", "dart"])
-@pytest.mark.parametrize("link", ["posterior", "logit"])
+@BOTH_LINKS_ONE_SLOW
 @pytest.mark.skipif(not IS_XGBOOST_3_1, reason="XGBoost recodes categories from 3.1 on")
 def test_categories_in_another_order_after_early_stopping(booster, link, tmp_path):
     """XGBoost's own cut of a booster forgets the categories of training."""
@@ -280,7 +280,7 @@ def test_categories_in_another_order_after_early_stopping(booster, link, tmp_pat
 
 @BOTH
 @pytest.mark.parametrize("bins", [None, 16])
-@pytest.mark.parametrize("link", ["posterior", "logit"])
+@BOTH_LINKS_ONE_SLOW
 def test_continued_on_other_rows(library, bins, link):
     """The bins of today's rows are not those of yesterday's trees."""
     rng = np.random.default_rng(1)

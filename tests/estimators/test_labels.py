@@ -223,7 +223,7 @@ def test_switches_are_switches(library, data):
 
 
 @BOTH
-@pytest.mark.parametrize("rate", [1e-7, 1e-9])
+@pytest.mark.parametrize("rate", [1e-7, *slow(1e-9)])
 @pytest.mark.parametrize("n_estimators", [1, 20])
 def test_rates_near_zero_and_one(library, rate, n_estimators, data):
     """XGBoost 3 takes a base_score below 1e-6 for 1e-6."""

@@ -38,13 +38,27 @@ def known_failures(_):
     return {check.format(kind): "labels are swapped" for kind in ("dense", "sparse")}
 
 
-@parametrize_with_checks(
+CHECKS = parametrize_with_checks(
     [
         library.estimator(**library.quiet, **kwargs)
         for library in LIBRARIES
         for kwargs in ({}, {"link": "logit", "n_estimators": 10})
     ],
     expected_failed_checks=known_failures,
+)
+
+
+def with_one_slow_link(cases):
+    """Mark the checks of the other link, which repeat those of the default."""
+    for case in cases:
+        is_marked = hasattr(case, "marks")
+        values, marks = (case.values, case.marks) if is_marked else (case, ())
+        more = [pytest.mark.slow] if values[0].link == "logit" else []
+        yield pytest.param(*values, marks=[*marks, *more])
+
+
+@pytest.mark.parametrize(
+    CHECKS.args[0], list(with_one_slow_link(CHECKS.args[1])), **CHECKS.kwargs
 )
 def test_scikit_learn_checks(estimator, check):
     """Clone, Pipeline, string labels and frames break elsewhere; none is excluded."""
@@ -158,6 +172,7 @@ def test_calibration_and_threshold_tools(library, data):
 
 
 @BOTH
+@pytest.mark.slow
 def test_metadata_routing_of_weights(library, data):
     X, y = data
     weight = np.where(y == 1, 3.0, 1.0)

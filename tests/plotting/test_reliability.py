@@ -127,7 +127,6 @@ def test_reliability_of_weights_and_ties():
     assert total.rate == pytest.approx(0.5)
 
 
-@pytest.mark.xfail(strict=True, reason="the first bin takes a positive of the next")
 def test_a_bin_for_each_positive():
     y, p = np.tile([0, 1], 4), np.arange(1, 9) / 10
     display = ReliabilityDisplay.from_predictions(y, p, n_bins=4)
@@ -135,7 +134,6 @@ def test_a_bin_for_each_positive():
     np.testing.assert_allclose(display.observed, 0.5)
 
 
-@pytest.mark.xfail(strict=True, reason="rows of one probability lie in several bins")
 def test_ties_are_not_cut_by_the_order_of_rows():
     first = ReliabilityDisplay.from_predictions([1, 0, 1, 0], [0.1] * 4, n_bins=2)
     other = ReliabilityDisplay.from_predictions([0, 0, 1, 1], [0.1] * 4, n_bins=2)
