@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,6 +88,7 @@ def test_fraud_rate_and_scenarios(rate):
 def test_aggregates_look_at_the_past_alone(data):
     seconds = (data["time"] - data["time"].iloc[0]).dt.total_seconds().to_numpy()
     rng = np.random.default_rng(0)
+    compared = Counter()
     for row in rng.integers(0, len(data), 40):
         now = data.iloc[row]
         for days in WINDOWS:
@@ -97,6 +100,7 @@ def test_aggregates_look_at_the_past_alone(data):
             n = now[f"customer_n_{days}d"]
             assert inside.sum() - edge.sum() <= n <= inside.sum() + edge.sum()
             if n == inside.sum():
+                compared["mean"] += 1
                 mean = data["amount"].to_numpy()[inside].mean()
                 assert now[f"customer_mean_amount_{days}d"] == pytest.approx(
                     mean, rel=1e-4
@@ -105,8 +109,10 @@ def test_aggregates_look_at_the_past_alone(data):
             there = (data["terminal_id"] == now["terminal_id"]).to_numpy()
             known = there & (age > 2) & (age < days * DAY - 2)
             if now[f"terminal_n_{days}d"] == known.sum() > 0:
+                compared["risk"] += 1
                 risk = data["is_fraud"].to_numpy()[known].mean()
                 assert now[f"terminal_risk_{days}d"] == pytest.approx(risk, rel=1e-4)
+    assert min(compared["mean"], compared["risk"]) > 60
 
 
 def test_labels_of_the_last_week_do_not_leak(data):
@@ -139,6 +145,7 @@ def test_no_row_knows_its_own_label(delay):
     seconds = (frame["time"] - start).dt.total_seconds().to_numpy()
     terminal = frame["terminal_id"].to_numpy()
     y = frame["is_fraud"].to_numpy()
+    compared = 0
     for row in np.random.default_rng(0).integers(0, len(frame), 60):
         past = (terminal == terminal[row]) & (seconds < seconds[row])
         age = seconds[row] - seconds - delay * DAY
@@ -154,7 +161,9 @@ def test_no_row_knows_its_own_label(delay):
             if n == 0:
                 assert np.isnan(risk)
             elif low.sum() == high.sum():
+                compared += 1
                 assert risk == pytest.approx(y[low].mean(), rel=1e-6)
+    assert (compared > 90) == (delay < 30)
 
 
 def test_payments_of_the_same_second_tell_nothing():

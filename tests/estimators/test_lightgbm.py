@@ -33,6 +33,8 @@ def test_equal_ways_to_weigh_classes(data):
     ]
     np.testing.assert_allclose(models[0], models[1], rtol=1e-9)
     np.testing.assert_allclose(models[0], models[2], rtol=1e-9)
+    plain = FocalLGBMClassifier(**SMALL).fit(X, y).decision_function(X)
+    assert np.abs(models[0] - plain).max() > 0.1  # and none is ignored
 
 
 def test_saved_text_has_the_form_of_lightgbm(data):

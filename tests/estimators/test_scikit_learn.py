@@ -51,8 +51,7 @@ CHECKS = parametrize_with_checks(
 def with_one_slow_link(cases):
     """Mark the checks of the other link, which repeat those of the default."""
     for case in cases:
-        is_marked = hasattr(case, "marks")
-        values, marks = (case.values, case.marks) if is_marked else (case, ())
+        values, marks, *_ = case if hasattr(case, "marks") else (case, ())
         more = [pytest.mark.slow] if values[0].link == "logit" else []
         yield pytest.param(*values, marks=[*marks, *more])
 

@@ -13,7 +13,7 @@ import xgboost as xgb
 from numba import cuda
 
 from focal_gbm import FocalLoss, FocalObjective
-from focal_gbm._kernels.cuda import _in_one_line
+from focal_gbm._kernels.cuda import obstacle
 
 IS_SIMULATOR = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 DEVICE = "cuda:0"
@@ -245,10 +245,28 @@ def test_gradient_reaches_the_booster_on_the_card():
     assert seen == [[True, True]] * 3
 
 
-def test_an_obstacle_is_the_first_part_of_a_sentence():
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (
+            "If you are sure that a driver is installed,\ntry another variable.\n: ",
+            "If you are sure that a driver is installed, try another variable",
+        ),
+        ("", "RuntimeError"),
+        ("word " * 200, "word " * 59 + "[...]"),
+    ],
+    ids=["lines", "nothing", "long"],
+)
+def test_an_obstacle_is_the_first_part_of_a_sentence(said, expected, monkeypatch):
     """Numba's own message has line breaks and ends in a colon."""
-    said = "If you are sure that a driver is installed,\ntry another variable.\n: "
-    expected = "If you are sure that a driver is installed, try another variable"
-    assert _in_one_line(RuntimeError(said)) == expected
-    assert _in_one_line(RuntimeError("")) == "RuntimeError"
-    assert len(_in_one_line(RuntimeError("word " * 200))) <= 300
+
+    def broken(_array):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(cuda, "to_device", broken)
+    obstacle.cache_clear()
+    try:
+        assert len(obstacle(DEVICE)) <= 300
+        assert obstacle(DEVICE) == expected
+    finally:
+        obstacle.cache_clear()
