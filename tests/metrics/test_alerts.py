@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -249,4 +250,44 @@ def test_card_precision(problem, k, remove, seed):
 )
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: recall_at_daily_budget([0, 1], [0, 1], [1]), "day must have 2 values"),
+        (
+            lambda: recall_at_daily_budget([0, 1], [0, 1], [1, None]),
+            "day must not be missing, as it is in row 1",
+        ),
+        (
+            lambda: precision_at_daily_budget([0, 1], [0, 1], [1, 1], budget=-1),
+            "budget must be .* got -1",
+        ),
+        (
+            lambda: card_precision_at_k([0, 1], [0, 1], [1], [1, 1]),
+            "card must have 2 values, .* got 1",
+        ),
+        (lambda: card_precision_at_k([0, 1], [0, 1], [1, 1], [1, 1], k=0), "k must be"),
+        (
+            lambda: card_precision_at_k([0, 1], [0, 1], [1, 1], [1, 1], k=1.5),
+            "k must be a whole number >= 1, got 1.5",
+        ),
+        (
+            lambda: card_precision_at_k([0, 1], [0, 1], [[1, 1]], [1, 1]),
+            r"card must be one-dimensional, got shape \(1, 2\)",
+        ),
+        (
+            lambda: card_precision_at_k([1], [1], [1], pl.DataFrame({"a": [1]})),
+            r"day must be one-dimensional, got shape \(1, 1\)",
+        ),
+        (
+            lambda: card_precision_at_k([1], [1], 7, [1]),
+            r"card must be one-dimensional, got shape \(\)",
+        ),
+    ],
+)
+def test_bad_days_and_cards(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
         call()

@@ -61,3 +61,41 @@ def test_arguments_of_the_wrong_type():
     assert expected_cost([0, 1], [0.1, 9], fraud_cost=6.0, threshold=np.inf) == 3.0
     with pytest.raises(TypeError, match="unexpected keyword argument 'fpp'"):
         scorer("recall_at_fpr", fpp=0.1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: expected_cost([0, 1], [0.1, 2], fraud_cost=1.0),
+            "y_score must hold probabilities where threshold is None",
+        ),
+        (
+            lambda: expected_cost([0, 1], [0.1, 0.2], fraud_cost=[1.0, -1.0]),
+            "fraud_cost must be finite and >= 0",
+        ),
+        (
+            lambda: expected_cost([0, 1], [0.1, 0.2], fraud_cost=[1.0, np.nan]),
+            "fraud_cost must be finite and >= 0, got nan in row 1",
+        ),
+        (
+            lambda: expected_cost([0, 1], [0.1, 0.2], fraud_cost=[1.0]),
+            "fraud_cost must have 2 values, one a row, got 1",
+        ),
+        (
+            lambda: expected_cost([0, 1], [0.1, 0.2], fraud_cost=["a", 1.0]),
+            "fraud_cost must hold numbers, got 'a' in row 0",
+        ),
+        (
+            lambda: expected_cost([0, 1], [0.1, 0.2], fraud_cost=-1),
+            "fraud_cost must be a finite number >= 0.0, got -1",
+        ),
+        (
+            lambda: expected_cost([0, 1], [0.1, 0.2], fraud_cost=1, alert_cost=np.inf),
+            "alert_cost must be a finite number >= 0.0, got inf",
+        ),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()

@@ -20,6 +20,7 @@ from sklearn.model_selection import (
     GridSearchCV,
     KFold,
     TunedThresholdClassifierCV,
+    cross_val_score,
     cross_validate,
 )
 from sklearn.pipeline import make_pipeline
@@ -244,3 +245,47 @@ def test_routed_metadata_of_each_fold(rows):
         assert result["test_cards"][at] == pytest.approx(cards)
         cost = expected_cost(y[test], p, fraud_cost=amount[test])
         assert result["test_cost"][at] == pytest.approx(-cost)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: scorer("accuracy"), "name must be one of .* got 'accuracy'"),
+        (
+            lambda: scorer("recall_at_fpr", pos_label="frud")(
+                LogisticRegression().fit([[0], [1]], ["fraud", "legit"]),
+                [[0]],
+                ["fraud"],
+            ),
+            "pos_label must be a class .* 'fraud' and 'legit', got 'frud'",
+        ),
+        (
+            lambda: scorer("recall_at_fpr")(
+                LogisticRegression().fit([[0], [1]], ["fraud", "legit"]),
+                [[0], [1]],
+                ["fraud", None],
+            ),
+            "y must hold .* classes, 'fraud' and 'legit', got None in row 1",
+        ),
+        (
+            lambda: scorer("recall_at_fpr")(
+                LogisticRegression().fit([[0], [1], [2]], [0, 1, 2]), [[0]], [0]
+            ),
+            "two classes",
+        ),
+        (
+            lambda: cross_val_score(
+                LogisticRegression(),
+                [[0], [1]] * 4,
+                ["fraud", "legit"] * 4,
+                scoring=scorer("expected_cost"),
+                cv=2,
+                error_score="raise",
+            ),
+            "fraud_cost",
+        ),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()

@@ -31,3 +31,15 @@ def test_calibration_slope_is_that_of_logistic_regression():
     plain = LogisticRegression(C=1e9, tol=1e-10).fit(x[:, None], y, weight)
     said = calibration_slope(y, expit(x), sample_weight=weight)
     assert said == pytest.approx(plain.coef_[0, 0], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: calibration_in_the_large([0], [1.5]), "y_prob must lie in .* got 1.5"),
+        (lambda: calibration_slope([0, 1], [0.0, 0.5]), "y_prob must lie inside"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()
