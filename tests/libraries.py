@@ -25,6 +25,9 @@ BOTH_LINKS = pytest.mark.parametrize("link", ["posterior", "logit"])
 # for a long test, of which one link is enough while one works
 BOTH_LINKS_ONE_SLOW = pytest.mark.parametrize("link", ["posterior", *slow("logit")])
 
+# for fits that are refused before they begin
+X_BAD, Y_BAD = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
+
 
 @dataclass(frozen=True, eq=False)
 class Library:

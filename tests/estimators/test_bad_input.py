@@ -5,15 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from libraries import BOTH, LIGHTGBM, make_rows
+from libraries import BOTH, LIGHTGBM, X_BAD, Y_BAD
 from scipy import sparse
-
-X_BAD, Y_BAD = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
-
-
-@pytest.fixture(scope="module")
-def data():
-    return make_rows(3000, 5, seed=11)
 
 
 @BOTH

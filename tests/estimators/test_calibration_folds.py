@@ -20,11 +20,6 @@ from focal_gbm import LogOddsCalibrator, PriorShift
 from focal_gbm.calibration import METHODS
 
 
-@pytest.fixture(scope="module")
-def data():
-    return make_rows(3000, 5, seed=11)
-
-
 @BOTH
 @BOTH_LINKS_ONE_SLOW
 @pytest.mark.parametrize(

@@ -6,22 +6,14 @@ import numpy as np
 import pandas as pd
 import polars
 import pyarrow
-import pytest
 from libraries import (
     BOTH,
     LIGHTGBM,
     LIGHTGBM_VERSION,
     XGBOOST,
     XGBOOST_VERSION,
-    make_rows,
 )
 from scipy import sparse
-
-
-@pytest.fixture(scope="module")
-def data():
-    return make_rows(3000, 5, seed=11)
-
 
 IS_NEW = {LIGHTGBM: LIGHTGBM_VERSION >= (4, 7), XGBOOST: XGBOOST_VERSION >= (3, 0)}
 

@@ -15,11 +15,6 @@ from sklearn.metrics import (
 )
 
 
-@pytest.fixture(scope="module")
-def data():
-    return make_rows(3000, 5, seed=11)
-
-
 @BOTH
 def test_string_labels_in_evaluation_sets(library, data):
     X, y = data

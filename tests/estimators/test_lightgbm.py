@@ -5,19 +5,13 @@ from __future__ import annotations
 import lightgbm as lgb
 import numpy as np
 import pytest
-from libraries import make_rows
+from libraries import X_BAD, Y_BAD
 from lightgbm import LGBMClassifier
 from sklearn.metrics import brier_score_loss, log_loss
 
 from focal_gbm import FocalLGBMClassifier, FocalMetric
 
 SMALL = {"n_estimators": 30, "verbose": -1, "random_state": 0, "n_jobs": 2}
-X_BAD, Y_BAD = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
-
-
-@pytest.fixture(scope="module")
-def data():
-    return make_rows(3000, 5, seed=11)
 
 
 def test_equal_ways_to_weigh_classes(data):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from libraries import BOTH, BOTH_LINKS, LIBRARIES, LIGHTGBM, make_rows
+from libraries import BOTH, BOTH_LINKS, LIBRARIES, LIGHTGBM
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -62,11 +62,6 @@ def with_one_slow_link(cases):
 def test_scikit_learn_checks(estimator, check):
     """Clone, Pipeline, string labels and frames break elsewhere; none is excluded."""
     check(estimator)
-
-
-@pytest.fixture(scope="module")
-def data():
-    return make_rows(3000, 5, seed=11)
 
 
 @BOTH

@@ -6,18 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from libraries import BOTH, LIGHTGBM, XGBOOST, make_rows
+from libraries import BOTH, LIGHTGBM, X_BAD, XGBOOST, Y_BAD
 from scipy.special import expit, logit
 from sklearn.metrics import log_loss
 
 from focal_gbm import FocalLoss
-
-X_BAD, Y_BAD = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
-
-
-@pytest.fixture(scope="module")
-def data():
-    return make_rows(3000, 5, seed=11)
 
 
 def probability(library, model, X, scores):

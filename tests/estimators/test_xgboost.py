@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import xgboost as xgb
-from libraries import BOTH_LINKS, BOTH_LINKS_ONE_SLOW, make_rows, slow
+from libraries import BOTH_LINKS, BOTH_LINKS_ONE_SLOW, X_BAD, Y_BAD, slow
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
@@ -27,12 +27,6 @@ from focal_gbm import (
 from focal_gbm.calibration import METHODS
 
 SMALL = {"n_estimators": 30, "learning_rate": 0.1, "random_state": 0, "n_jobs": 2}
-X_BAD, Y_BAD = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
-
-
-@pytest.fixture(scope="module")
-def data():
-    return make_rows(3000, 5, seed=11)
 
 
 @BOTH_LINKS

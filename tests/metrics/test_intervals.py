@@ -221,16 +221,22 @@ def test_undefined_on_some_resamples():
         low, high = bootstrap_interval(metric, few, p, n_resamples=60, random_state=0)
         assert 0 <= low <= metric(few, p) <= high <= 1
 
+    without = []
+
     def seldom(y_true, y_score):
         """Undefined where a row is drawn twice, as nearly always."""
         if len(set(y_score)) < len(y_score):
+            without.append(not np.any(y_true))
             raise ValueError("rows are not distinct")
         return 1.0
 
+    few = few & (np.arange(3000) == np.flatnonzero(few)[0])  # one, often not drawn
     with pytest.raises(
-        ValueError, match=r"seldom is undefined on 21 of 21 resamples, .* no positive"
-    ):
-        bootstrap_interval(seldom, few, p, n_resamples=20)
+        ValueError, match="seldom is undefined on 21 of 21 resamples"
+    ) as caught:
+        bootstrap_interval(seldom, few, p, n_resamples=20, random_state=0)
+    assert 0 < sum(without) < 21
+    assert f"{sum(without)} of which hold no positive" in str(caught.value)
 
 
 def test_sources_of_drawings():
