@@ -67,7 +67,9 @@ def test_any_iterable_of_pairs_is_heard(library, shape, calibration, data):
 @IGNORE
 @BOTH
 @pytest.mark.parametrize(
-    "empty", [[], *slow(()), iter(()), *slow({}.values())], ids=str
+    "empty",
+    [[], *slow(()), iter(()), *slow({}.values())],
+    ids=["list", "tuple", "iterator", "values"],
 )
 def test_an_empty_set_of_sets_is_none(library, empty, data):
     X, y = data
