@@ -332,6 +332,10 @@ def test_weights_that_leave_one_class_are_no_set_of_two(library, data):
         model.fit(
             X, y, eval_set=[(X[:400], y[:400])], **{name: weights}, **library.silent
         )
+    # a light row is a row
+    light = {library.eval_weights: [np.full(400, 0.5)]}
+    model.fit(X, y, eval_set=[(X[:400], y[:400])], **light, **library.silent)
+    assert model.evals_result_
 
 
 @IGNORE
