@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from figures import pixels, texts_are_apart
 
 from focal_gbm.metrics import precision_at_alert_rate, recall_at_alert_rate
@@ -58,3 +59,29 @@ def test_alert_curve_of_days(rows):
     assert legends[0] == legends[1]
     assert "model: recall 0." in legends[0]
     assert ", precision 0." in legends[0]
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        (0.9, "tree"),
+        (1.0, "tree: recall 0.50, precision 1.00 at budget"),
+        (1.9, "tree: recall 0.50, precision 1.00 at budget"),
+        (2.0, "tree: recall 1.00, precision 0.75 at budget"),
+        (9.0, "tree: recall 1.00, precision 0.75 at budget"),
+        (None, "tree"),
+    ],
+)
+def test_what_is_drawn_at_a_budget(budget, said):
+    """The first threshold is reached by a budget of its alerts, and none by less."""
+    alerts, recall, precision = map(np.array, ([1.0, 2.0], [0.5, 1.0], [1.0, 0.75]))
+    display = AlertCurveDisplay(alerts, recall, precision, budget=budget, name="tree")
+    ax = display.plot().ax_
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [said]
+    for line, values in zip(display.lines_, (recall, precision), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), alerts)
+        np.testing.assert_array_equal(line.get_ydata(), values)
+    others = [line for line in ax.lines if line not in display.lines_]
+    assert [list(line.get_xdata()) for line in others] == (
+        [] if budget is None else [[budget, budget]]
+    )
