@@ -152,6 +152,10 @@ def test_what_is_wrong_comes_before_the_work(library):
     many = pd.DataFrame({f"c{i}": WORDS for i in range(8)})
     with pytest.raises(TypeError, match=r"'c4' \(.*\) and 3 more\. "):
         library.model().fit(many, Y)
+    with pytest.raises(TypeError, match=r"'c4' \(.*\) and 1 more\. "):
+        library.model().fit(many[many.columns[:6]], Y)
+    with pytest.raises(TypeError, match=r"'c4' \([^)]*\)\. "):
+        library.model().fit(many[many.columns[:5]], Y)
 
 
 @BOTH

@@ -81,7 +81,18 @@ def test_what_is_drawn_at_a_budget(budget, said):
     for line, values in zip(display.lines_, (recall, precision), strict=True):
         np.testing.assert_array_equal(line.get_xdata(), alerts)
         np.testing.assert_array_equal(line.get_ydata(), values)
+    low, high = ax.get_ylim()
+    assert low <= 0
+    assert high > 1
     others = [line for line in ax.lines if line not in display.lines_]
-    assert [list(line.get_xdata()) for line in others] == (
-        [] if budget is None else [[budget, budget]]
-    )
+    if budget is None:
+        assert others == []
+        return
+    border, *marks = others
+    np.testing.assert_array_equal(border.get_xdata(), budget)
+    for mark in marks:
+        np.testing.assert_array_equal(mark.get_xdata(), budget)
+        assert said.endswith(
+            "recall {:.2f}, precision {:.2f} at budget".format(*mark.get_ydata())
+        )
+    assert bool(marks) == (budget >= 1)
