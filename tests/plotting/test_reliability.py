@@ -132,6 +132,9 @@ def test_a_bin_for_each_positive():
     display = ReliabilityDisplay.from_predictions(y, p, n_bins=4)
     np.testing.assert_allclose(display.predicted, [0.15, 0.35, 0.55, 0.75])
     np.testing.assert_allclose(display.observed, 0.5)
+    one = ReliabilityDisplay.from_predictions([0, 0, 1], [0.1, 0.2, 0.6], n_bins=4)
+    np.testing.assert_allclose(one.predicted, [0.3])
+    np.testing.assert_allclose(one.observed, [1 / 3])
 
 
 def test_ties_are_not_cut_by_the_order_of_rows():
