@@ -212,6 +212,15 @@ def test_folds_as_masks_ranges_and_series(library, data):
         np.testing.assert_array_equal(
             model.predict_proba(X), models[0].predict_proba(X)
         )
+    # positions of all rows are no mask, though there are as many
+    every = np.arange(1500)
+    by_position, by_mask = (
+        small(library, calibration="platt", calibration_cv=[(rows, rows)]).fit(X, y)
+        for rows in (every, every >= 0)
+    )
+    np.testing.assert_array_equal(
+        by_position.predict_proba(X), by_mask.predict_proba(X)
+    )
 
 
 @BOTH
@@ -226,7 +235,7 @@ def test_folds_as_masks_ranges_and_series(library, data):
         ([(np.arange(9), np.arange(9, 9999))], "must hold pairs.*split 0 is none"),
         ([(np.arange(9), [0.5])], "must hold pairs of positions"),
         ([(np.arange(9),)], "must hold pairs of positions"),
-        ([(np.arange(9), np.ones(9, bool))], "must hold pairs|leaves one class"),
+        ([(np.arange(9), np.ones(9, bool))], "must hold pairs of positions below 1500"),
     ],
 )
 def test_folds_that_are_none(library, cv, message, data):
