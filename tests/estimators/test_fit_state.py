@@ -149,7 +149,9 @@ def test_a_file_that_cannot_be_loaded_changes_nothing(data, tmp_path):
     path = tmp_path / "other.json"
     other.fit(X, y).save_model(path)
     for bad in (path, tmp_path / "missing.json"):
-        with pytest.raises(Exception, match="binary:logistic" if bad is path else "missing"):
+        with pytest.raises(
+            Exception, match="binary:logistic" if bad is path else "missing"
+        ):
             model.load_model(bad)
         np.testing.assert_array_equal(model.predict_proba(X), expected)
         assert model.objective == "binary:logistic"

@@ -11,10 +11,12 @@ from focal_gbm.plotting import (
     AlertCurveDisplay,
 )
 
+pytestmark = pytest.mark.usefixtures("closed")
 
-def test_alert_curve(rows, model):
-    X, y, _ = rows
-    estimator, words = model
+
+def test_alert_curve(drawn_rows, drawn_model):
+    X, y, _ = drawn_rows
+    estimator, words = drawn_model
     display = AlertCurveDisplay.from_estimator(
         estimator, X, words, n_days=10, budget=30
     )
@@ -48,9 +50,9 @@ def test_alert_curve(rows, model):
     assert pixels(display.figure_)[..., :3].std() > 0.05
 
 
-def test_alert_curve_of_days(rows):
+def test_alert_curve_of_days(drawn_rows):
     """The number of different days is that which the rows cover."""
-    _, y, truth = rows
+    _, y, truth = drawn_rows
     day = np.datetime64("2025-03-01") + np.arange(len(y)) // 2000
     counted = AlertCurveDisplay.from_predictions(y, truth, day=day, budget=30)
     given = AlertCurveDisplay.from_predictions(y, truth, n_days=10, budget=30)

@@ -17,6 +17,8 @@ from focal_gbm.plotting import (
     ReliabilityDisplay,
 )
 
+pytestmark = pytest.mark.usefixtures("closed")
+
 
 @pytest.mark.parametrize(
     ("names", "pos_label"),
@@ -27,9 +29,9 @@ from focal_gbm.plotting import (
         ([True, False], False),
     ],
 )
-def test_the_class_that_is_named(names, pos_label, rows):
+def test_the_class_that_is_named(names, pos_label, drawn_rows):
     """Probabilities and scores are those of the class that pos_label names."""
-    X, y, truth = rows
+    X, y, truth = drawn_rows
     labels = np.asarray(names)[y]
     model = FocalLGBMClassifier(n_estimators=20, focal_alpha=0.3, verbose=-1)
     model.fit(X, labels)
@@ -135,9 +137,9 @@ def test_bad_input(call, message):
         call()
 
 
-def test_bad_estimators(rows, model):
-    X, y, _ = rows
-    estimator, words = model
+def test_bad_estimators(drawn_rows, drawn_model):
+    X, y, _ = drawn_rows
+    estimator, words = drawn_model
     alerts, reliability = (
         AlertCurveDisplay.from_estimator,
         ReliabilityDisplay.from_estimator,

@@ -14,10 +14,12 @@ from focal_gbm.plotting import (
     FocalLossDisplay,
 )
 
+pytestmark = pytest.mark.usefixtures("closed")
 
-def test_loss(rows, model):
-    X, y, _ = rows
-    estimator, words = model
+
+def test_loss(drawn_rows, drawn_model):
+    X, y, _ = drawn_rows
+    estimator, words = drawn_model
     display = FocalLossDisplay().plot()
     loss, gradient, hessian = display.axes_
     z, drawn = loss.lines[2].get_data()
@@ -50,9 +52,9 @@ def test_gammas_are_a_sequence(gammas):
         FocalLossDisplay(gammas=gammas)
 
 
-def test_marks_of_a_calibrated_estimator_are_raw_scores(rows, model):
-    X, _, _ = rows
-    estimator, words = model
+def test_marks_of_a_calibrated_estimator_are_raw_scores(drawn_rows, drawn_model):
+    X, _, _ = drawn_rows
+    estimator, words = drawn_model
     calibrated = copy.deepcopy(estimator).calibrate(X, words)
     plain = FocalLossDisplay.from_estimator(estimator, X, words)
     display = FocalLossDisplay.from_estimator(calibrated, X, words)

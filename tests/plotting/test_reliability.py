@@ -12,6 +12,8 @@ from focal_gbm.plotting import (
     ReliabilityDisplay,
 )
 
+pytestmark = pytest.mark.usefixtures("closed")
+
 
 def bins_of(y, p, weight, predicted):
     """Return sums of each bin, in a loop: rows in the order of their probability fill a
@@ -33,9 +35,9 @@ def bins_of(y, p, weight, predicted):
 
 
 @pytest.mark.parametrize("scale", ["log", "logit"])
-def test_reliability(scale, rows, model):
-    X, y, truth = rows
-    estimator, words = model
+def test_reliability(scale, drawn_rows, drawn_model):
+    X, y, truth = drawn_rows
+    estimator, words = drawn_model
     display = ReliabilityDisplay.from_predictions(
         y, truth, n_bins=8, scale=scale, name="truth"
     )
@@ -181,8 +183,8 @@ def test_marks_at_infinity_are_at_the_edge(scale):
     assert kept[1] == [0.0, 0.1, 1.0]
 
 
-def test_room_at_the_edge_does_not_grow(rows):
-    _, y, truth = rows
+def test_room_at_the_edge_does_not_grow(drawn_rows):
+    _, y, truth = drawn_rows
     display = ReliabilityDisplay.from_predictions(y, truth, scale="logit")
     limits = display.ax_.get_xlim()
     for _ in range(5):
