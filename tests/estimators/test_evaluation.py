@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -63,6 +64,14 @@ def test_progress_bar_comes_and_goes(library, data, capsys):
     assert "logloss" in shown
     pickle.loads(pickle.dumps(model))
     clone(model)
+
+
+@BOTH
+def test_a_bar_without_tqdm_is_refused(library, data, monkeypatch):
+    X, y = data
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(ImportError, match="progress=True needs tqdm: pip install tqdm"):
+        library.model(progress=True).fit(X, y)
 
 
 # the names of the same measure, and how near ours must be to scikit-learn's

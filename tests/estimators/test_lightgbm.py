@@ -10,6 +10,7 @@ from lightgbm import LGBMClassifier
 from sklearn.metrics import brier_score_loss, log_loss
 
 from focal_gbm import FocalLGBMClassifier, FocalMetric
+from focal_gbm._estimators.lightgbm.saved_model import stamp
 
 SMALL = {"n_estimators": 30, "verbose": -1, "random_state": 0, "n_jobs": 2}
 
@@ -67,6 +68,8 @@ def test_metrics_by_parameter(data):
         FocalLGBMClassifier(metric="l2", **SMALL).fit(X, y)
     with pytest.raises(ValueError, match="metric 'rmse' would be computed on raw"):
         FocalLGBMClassifier(**SMALL).fit(X, y, eval_metric=["auc", "rmse"])
+    with pytest.raises(TypeError, match="must hold names and callables, got 3"):
+        FocalLGBMClassifier(**SMALL).fit(X, y, eval_metric=["auc", 3])
 
 
 @pytest.mark.parametrize(
@@ -204,3 +207,8 @@ def test_callable_metrics_get_probabilities(data):
     assert said["brier"][-1] == pytest.approx(brier_score_loss(y[2000:], p), rel=0.02)
     assert said["brier"][-1] == pytest.approx(said["weighted"][-1])
     assert said["mine"][-1] == pytest.approx(log_loss(y[2000:], p), rel=0.02)
+
+
+def test_a_text_without_trees_is_no_model():
+    with pytest.raises(RuntimeError, match="wrote a model without a first tree"):
+        stamp("tree\nversion=v4\n", 0.5, says_log_odds=True)

@@ -205,6 +205,18 @@ def test_costs_choose_a_threshold(kind, rows):
     assert tuned[0].best_score_ == pytest.approx(tuned[1].best_score_)
 
 
+def test_decisions_of_one_class_have_no_positive_class():
+    """As a model that alerts on every row of a fold of frauds would hand over."""
+    measure = scorer("expected_cost", fraud_cost=30.0)._score_func
+    labels = np.array(["fraud", "fraud"])
+    with pytest.raises(ValueError, match=r"all labels are .*'fraud'.* pass pos_label"):
+        measure(labels, labels, fraud_cost=30.0)
+    cost = measure(labels, labels, fraud_cost=30.0, alert_cost=2.0, pos_label="fraud")
+    assert cost == 2.0
+    numbers = np.ones(2)
+    assert measure(numbers, numbers, fraud_cost=30.0, alert_cost=2.0) == 2.0
+
+
 def test_routed_metadata_of_each_fold(rows):
     X, y = rows
     words = np.where(y == 1, "fraud", "legit")

@@ -197,3 +197,11 @@ def test_labels_and_weights_are_those_of_the_matrix(by, data, monkeypatch):
 
     own = Own(X, y)
     np.testing.assert_array_equal(read_call(X[:, 0], own).labels, y)
+
+
+def test_a_matrix_that_xgboost_cannot_read_is_named(monkeypatch):
+    """An error of the C interface is a number, and the labels would be any memory."""
+    matrix = xgb.DMatrix(np.zeros((2, 1)), [0.0, 1.0])
+    monkeypatch.setattr(xgb.core._LIB, "XGDMatrixGetFloatInfo", lambda *_: -1)
+    with pytest.raises(RuntimeError, match="XGBoost cannot give the label of <xgb"):
+        read_call(np.zeros(2, np.float32), matrix)
