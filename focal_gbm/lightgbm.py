@@ -468,7 +468,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             Columns in the order of ``classes_``.
         """
         X = readable(X, "LightGBM", any_arrow=False)
-        as_it_is = pred_leaf or pred_contrib or raw_score or self._says_probabilities()
+        as_it_is = (
+            pred_leaf or pred_contrib or raw_score or self._predicts_probabilities()
+        )
         result = super().predict_proba(
             X,
             raw_score or not as_it_is,

@@ -455,7 +455,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             "base_margin": base_margin,
             "iteration_range": iteration_range,
         }
-        if self._says_probabilities():
+        if self._predicts_probabilities():
             X = readable(X, "XGBoost", any_arrow=True)
             result = super().predict_proba(X, **arguments)
             return result if len(result) else result.reshape(0, 2)

@@ -171,7 +171,7 @@ def write(parts: list[str], tables: dict[str, pd.DataFrame], folder: Path) -> No
 
 
 def main() -> None:
-    """Train, print the tables and write them if asked to."""
+    """Train, print the tables and write them with --write."""
     parser = command("calibration", __doc__, data=True)
     parser.add_argument("--repeats", type=int, default=20, help="of each window [20]")
     parser.add_argument("--small", action="store_true", help="few rows, no data")

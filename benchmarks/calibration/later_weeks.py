@@ -61,7 +61,7 @@ def ratios(seed: int, n_customers: int) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Simulate, print the table and write it if asked to."""
+    """Simulate, print the table and write it with --write."""
     parser = command("calibration.later_weeks", __doc__)
     parser.add_argument("--repeats", type=int, default=6, help="simulations [6]")
     parser.add_argument("--customers", type=int, default=4000, help="[4000]")

@@ -9,7 +9,7 @@ import os
 def command(
     name: str, description: str | None, *, data: bool = False, jobs: bool = False
 ) -> argparse.ArgumentParser:
-    """Return a parser for ``python -m benchmarks.<name>`` with the options asked for.
+    """Return a parser for ``python -m benchmarks.<name>`` with the requested options.
 
     ``description`` is the docstring of the module: ``--help`` prints it whole.
     """

@@ -216,7 +216,7 @@ def write(sections: list[str], tables: dict[str, pd.DataFrame], folder: Path) ->
 
 
 def main() -> None:
-    """Train, print the tables and write them if asked to."""
+    """Train, print the tables and write them with --write."""
     parser = command("parameters", __doc__, data=True)
     parser.add_argument("libraries", nargs="*", help=" or ".join(LIBRARIES))
     parser.add_argument("--splits", type=int, default=2, help="of each data set [2]")

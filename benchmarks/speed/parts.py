@@ -54,7 +54,7 @@ PEERS_UP_TO = 1_000_000
 
 
 def measured(arguments: argparse.Namespace) -> Iterator[Record]:
-    """Yield the records of the parts asked for."""
+    """Yield the records of the requested parts."""
     threads, rounds, device = arguments.threads, arguments.rounds, arguments.device
     most, rows = max(threads), arguments.rows
     largest = max(n for n in rows if n <= PEERS_UP_TO or n == min(rows))

@@ -99,7 +99,7 @@ class CalibratedMixin:
             return log_odds
         return np.asarray(self.calibrator_.predict(log_odds), dtype=np.float64)
 
-    def _says_probabilities(self) -> bool:
+    def _predicts_probabilities(self) -> bool:
         """Whether the booster's own predictions are the probabilities."""
         if "loss_" not in self.__dict__:
             return (
@@ -312,7 +312,7 @@ def _fitted(
     weights = {} if weight is None else {"sample_weight": weight}
     try:
         fitted = calibrator.fit(log_odds, y, **weights)
-    except Exception as error:  # of an estimator of the user's, which says less
+    except Exception as error:  # of an estimator of the user, without our context
         arguments = "log_odds, y" + (", sample_weight" if weights else "")
         error.add_note(
             f"raised by calibration={name}().fit({arguments}), where log_odds is a "

@@ -80,7 +80,7 @@ class FocalObjective:
         "expected" (Fisher scoring) is positive everywhere. For ``link="logit"``
         only: "exact" is the second derivative, negative on far-missed rows, which
         both boosters sum as it is; "clipped" is the larger of "exact" and the size
-        of the gradient, so that no row asks for a step of more than 1.
+        of the gradient, so that no row has a Newton step of more than 1.
     scale : float > 0, default=1.0
         Factor on both derivatives. Class weights (w_0, w_1) are
         ``alpha=w_1 / (w_0 + w_1), scale=w_0 + w_1``, each in [1e-20, 1e20].

@@ -17,12 +17,12 @@ def has_split(booster: Booster) -> bool:
     return bool(booster.feature_importance("split").any())
 
 
-def stamp(model: str, constant: float, *, says_log_odds: bool) -> str:
+def stamp(model: str, constant: float, *, is_log_odds: bool) -> str:
     """Return the text of a model with ``constant`` added to every raw score.
 
     The constant goes into the first tree, as LightGBM's own bias does
     (``Tree::AddBias``): into leaves, inner nodes and the constants of linear models,
-    with shrinkage 1. With ``says_log_odds`` the text names LightGBM's binary objective,
+    with shrinkage 1. With ``is_log_odds`` the text names LightGBM's binary objective,
     so that readers apply the sigmoid.
     """
     head, mark, rest = model.partition(FIRST_TREE)
@@ -42,7 +42,7 @@ def stamp(model: str, constant: float, *, says_log_odds: bool) -> str:
     # The sizes are those of the trees' text; a stale one aborts the process, and
     # without them LightGBM reads tree after tree.
     header = [line for line in head.split("\n") if not line.startswith("tree_sizes=")]
-    if says_log_odds and not any(line.startswith("objective=") for line in header):
+    if is_log_odds and not any(line.startswith("objective=") for line in header):
         after = next(
             i for i, v in enumerate(header) if v.startswith("max_feature_idx=")
         )

@@ -83,16 +83,16 @@ class Session:
         text."""
         training = self.training
         constant = self.closing.constant(booster)
-        says_log_odds = training.loss.link == "posterior"
+        is_log_odds = training.loss.link == "posterior"
         text = stamp(
             booster.model_to_string(num_iteration=-1),  # not the best ones alone
             training.raw_start + constant,
-            says_log_odds=says_log_odds,
+            is_log_odds=is_log_odds,
         )
         # LightGBM has no call that changes leaves and objective of a booster
         completed = Booster(model_str=text)
         completed.params = dict(booster.params)
-        if says_log_odds:
+        if is_log_odds:
             completed.params["objective"] = "binary"
         completed.best_iteration = booster.best_iteration
         completed.best_score = booster.best_score
