@@ -66,4 +66,6 @@ def drawn_model(drawn_rows):
 
     X, y, _ = drawn_rows
     words = np.where(y == 1, "x fraud", "good")
-    return FocalLGBMClassifier(n_estimators=20, verbose=-1).fit(X, words), words
+    return FocalLGBMClassifier(n_estimators=20, n_jobs=1, verbose=-1).fit(
+        X, words
+    ), words

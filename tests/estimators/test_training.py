@@ -41,7 +41,7 @@ def data():
 def test_gamma_zero_is_the_built_in_loss(library, link, data):
     """gamma = 0 is refused elsewhere, so nobody could test against log-loss."""
     X, y = data
-    common = {"n_estimators": 50, **library.quiet}
+    common = {"n_estimators": 50, "n_jobs": 1, **library.quiet}
     ours = library.estimator(
         focal_gamma=0.0, link=link, **library.as_built_in, **common
     ).fit(X, y)

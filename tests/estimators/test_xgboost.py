@@ -26,7 +26,7 @@ from focal_gbm import (
 )
 from focal_gbm.calibration import METHODS
 
-SMALL = {"n_estimators": 30, "learning_rate": 0.1, "random_state": 0, "n_jobs": 2}
+SMALL = {"n_estimators": 30, "learning_rate": 0.1, "random_state": 0, "n_jobs": 1}
 
 
 @BOTH_LINKS

@@ -48,7 +48,7 @@ def rows():
 
 def test_scorers_in_cross_validation(rows):
     X, y = rows
-    model = FocalLGBMClassifier(n_estimators=15, verbose=-1)
+    model = FocalLGBMClassifier(n_estimators=15, n_jobs=1, verbose=-1)
     scoring = {
         "caught": scorer("recall_at_fpr", fpr=0.05),
         "alerts": scorer("precision_at_alert_rate", rate=0.03),
@@ -78,7 +78,7 @@ def test_scorers_of_days_are_routed(rows):
     with config_context(enable_metadata_routing=True):
         daily = scorer("recall_at_daily_budget", budget=5).set_score_request(day=True)
         result = cross_validate(
-            FocalLGBMClassifier(n_estimators=15, verbose=-1),
+            FocalLGBMClassifier(n_estimators=15, n_jobs=1, verbose=-1),
             X,
             y,
             scoring=daily,

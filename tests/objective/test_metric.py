@@ -26,7 +26,7 @@ def data():
     return X, y, rng.integers(1, 4, 4000).astype(float)
 
 
-LGB = {"verbosity": -1, "min_child_samples": 1, "num_threads": 2}
+LGB = {"verbosity": -1, "min_child_samples": 1, "num_threads": 1}
 
 
 def lgb_native(objective, X, y, w):

@@ -24,7 +24,7 @@ def data():
     return X, y, rng.integers(1, 4, 4000).astype(float)
 
 
-LGB = {"verbosity": -1, "min_child_samples": 1, "num_threads": 2}
+LGB = {"verbosity": -1, "min_child_samples": 1, "num_threads": 1}
 XGB = {"max_depth": 4, "base_score": 0.5, "objective": "binary:logistic"}
 
 
@@ -207,7 +207,7 @@ def few():
     return make_rows(3000, 5, seed=11)
 
 
-LOGISTIC = {"objective": "binary:logistic", "eta": 0.1, "nthread": 2}
+LOGISTIC = {"objective": "binary:logistic", "eta": 0.1, "nthread": 1}
 
 
 @BOTH_LINKS

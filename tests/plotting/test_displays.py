@@ -33,7 +33,7 @@ def test_the_class_that_is_named(names, pos_label, drawn_rows):
     """Probabilities and scores are those of the class that pos_label names."""
     X, y, truth = drawn_rows
     labels = np.asarray(names)[y]
-    model = FocalLGBMClassifier(n_estimators=20, focal_alpha=0.3, verbose=-1)
+    model = FocalLGBMClassifier(n_estimators=20, focal_alpha=0.3, n_jobs=1, verbose=-1)
     model.fit(X, labels)
     p = model.predict_proba(X)[:, 0]
     shown = AlertCurveDisplay.from_estimator(
