@@ -193,7 +193,7 @@ if XGBOOST_VERSION >= (3, 2):  # before, on GPUs alone
     gradient_based = {"subsample": 0.3, "sampling_method": "gradient_based"}
     XGBOOST.modes["gradient based"] = gradient_based
 BOTH = pytest.mark.parametrize("library", LIBRARIES, ids=str)
-FAST_MODES = ("gbdt", "hist", "dart", "linear trees", "gblinear", "no tree can split")
+FAST_MODES = ("gbdt", "hist", "dart", "gblinear", "no tree can split")
 MODES = pytest.mark.parametrize(
     ("library", "mode"),
     [

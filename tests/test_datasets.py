@@ -174,6 +174,7 @@ def test_payments_of_the_same_second_tell_nothing():
     assert n.tolist() == frauds.tolist() == [0, 0, 0, 3, 3]
 
 
+@pytest.mark.slow
 def test_fraud_can_be_found_and_not_too_well(data):
     is_late = data["time"] > data["time"].iloc[0] + pd.Timedelta(days=60)
     X, y = data[list(TRANSACTION_FEATURES)], data["is_fraud"]

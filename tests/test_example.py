@@ -104,6 +104,7 @@ def test_interval_of_the_rows_that_matter(example):
         assert example.interval(measure, rows_of_two_days, **kwargs) is None
 
 
+@pytest.mark.slow
 def test_columns_that_are_no_numbers(read, cards, capsys):
     n = len(cards)
     third = np.arange(n) % 3

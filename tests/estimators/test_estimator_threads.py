@@ -44,6 +44,7 @@ def test_log_loss_is_xgboosts_own(called):
 
 
 @BOTH
+@pytest.mark.slow
 def test_any_number_of_threads_gives_the_same_model(library):
     rng = np.random.default_rng(2)
     X = rng.normal(size=(2**16 + 100, 3)).astype(np.float32)

@@ -76,7 +76,7 @@ def state_of(model):
 
 @BOTH
 @pytest.mark.parametrize("calibration", [None, "platt"])
-@pytest.mark.parametrize("is_fitted", [False, True])
+@pytest.mark.parametrize("is_fitted", [*slow(False), True])
 def test_an_interrupted_fit_changes_nothing(library, calibration, is_fitted, data):
     """The old trees under a new calibrator, or new names over old trees, would score
     on in silence."""
