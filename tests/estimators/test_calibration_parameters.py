@@ -12,7 +12,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pytest
-from libraries import BOTH, LIGHTGBM, make_rows
+from libraries import BOTH, LIGHTGBM, make_rows, slow
 from sklearn.base import BaseEstimator, clone
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -141,7 +141,9 @@ def test_a_subclass_with_a_parameter_of_its_own(library, data):
 
 
 @BOTH
-@pytest.mark.parametrize("make", [list, tuple, iter], ids=["list", "tuple", "iter"])
+@pytest.mark.parametrize(
+    "make", [*slow(list, tuple), iter], ids=["list", "tuple", "iter"]
+)
 def test_folds_of_any_iterable(library, make, data):
     X, y = data
     card = np.arange(1500) % 70

@@ -19,6 +19,7 @@ from libraries import (
     XGBOOST,
     XGBOOST_VERSION,
     make_rows,
+    slow,
 )
 from scipy import sparse
 
@@ -216,7 +217,7 @@ NAMES = (
 
 
 @BOTH
-@pytest.mark.parametrize("names", NAMES, ids=str)
+@pytest.mark.parametrize("names", [*NAMES[:2], *slow(*NAMES[2:])], ids=str)
 @BOTH_LINKS_ONE_SLOW
 def test_names_that_look_like_the_text_of_a_model(library, names, link):
     """Dummies are called column=value; the text of a model has lines of that form."""
@@ -283,7 +284,7 @@ def test_categories_in_another_order_after_early_stopping(booster, link, tmp_pat
 
 
 @BOTH
-@pytest.mark.parametrize("bins", [None, 16])
+@pytest.mark.parametrize("bins", [*slow(None), 16])
 @BOTH_LINKS_ONE_SLOW
 def test_continued_on_other_rows(library, bins, link):
     """The bins of today's rows are not those of yesterday's trees."""

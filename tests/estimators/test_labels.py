@@ -47,7 +47,7 @@ KINDS = {
     "polars": lambda y: polars.Series(y.astype(bool)),
     "list": lambda y: y.tolist(),
 }
-FAST_KINDS = ("bool", "float32", "objects", "mixed objects", "nullable", "polars")
+FAST_KINDS = ("bool", "mixed objects", "nullable")
 BY_KIND = pytest.mark.parametrize(
     "kind", [kind if kind in FAST_KINDS else slow(kind)[0] for kind in KINDS]
 )

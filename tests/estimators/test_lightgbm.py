@@ -214,7 +214,7 @@ def test_a_text_without_trees_is_no_model(data, monkeypatch):
     text_of = lgb.Booster.model_to_string
 
     def changed(self, *args, **kwargs):
-        return text_of(self, *args, **kwargs).replace("\n\nTree=0", "\n\n\nTree=0")
+        return text_of(self, *args, **kwargs).replace("\n\nTree=0\n", "\nTree=0\n")
 
     monkeypatch.setattr(lgb.Booster, "model_to_string", changed)
     with pytest.raises(RuntimeError, match="wrote a model without a first tree"):

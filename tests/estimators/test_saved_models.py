@@ -29,7 +29,7 @@ def data():
 
 
 @MODES
-@BOTH_LINKS
+@BOTH_LINKS_ONE_SLOW
 def test_saved_model_says_the_same(library, mode, link, data):
     """The starting constant is absent or lost at predict elsewhere."""
     X, y = data

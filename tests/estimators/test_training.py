@@ -76,7 +76,7 @@ def class_weights():
             {"focal_alpha": 0.9},
             {"focal_alpha": 0.9, "scale_pos_weight": 3.0},
         ):
-            is_fast = kwargs in ({"scale_pos_weight": 20.0}, {"focal_alpha": 0.9})
+            is_fast = kwargs == {"focal_alpha": 0.9}
             marks = [] if is_fast else pytest.mark.slow
             yield pytest.param(library, kwargs, marks=marks)
     for kwargs in (
@@ -120,7 +120,7 @@ def test_class_weights_move_the_decision(library, data):
 
 @BOTH
 @BOTH_LINKS
-@pytest.mark.parametrize("n_estimators", [1, 20, *slow(100)])
+@pytest.mark.parametrize("n_estimators", [1, *slow(20, 100)])
 @pytest.mark.parametrize("start", [0.0, *slow(0.5), 1.0])
 def test_mean_probability_is_the_base_rate(library, link, n_estimators, start, data):
     """Without a constant, few trees from start 0 overstate the mean threefold."""

@@ -97,7 +97,7 @@ def test_a_loop_that_is_not_vectorised_is_seen(loop, widest):
         assert_vectorised(loop, widest)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted", [*slow(False), True])
 @pytest.mark.parametrize(
     "form",
     [
