@@ -65,6 +65,7 @@ def test_labels_and_weights_on_a_gpu(library, data):
 
 
 @BOTH
+@pytest.mark.slow
 def test_weights_in_containers(library, data):
     X, y = data
     w = 1.0 + np.arange(3000) % 3
@@ -75,6 +76,7 @@ def test_weights_in_containers(library, data):
 
 
 @BOTH
+@pytest.mark.slow
 def test_calibration_of_every_container(library, data):
     X, y = data
     kwargs = {"calibration": "platt", "calibration_cv": 2, "n_estimators": 5}

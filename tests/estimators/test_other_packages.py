@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from libraries import BOTH, LIGHTGBM, make_rows
+from libraries import BOTH, LIGHTGBM, make_rows, slow
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def data():
 
 
 @BOTH
-@pytest.mark.parametrize("kwargs", [{"cal_size": 0.3}, {"n_splits": 3}], ids=str)
+@pytest.mark.parametrize("kwargs", [{"cal_size": 0.3}, *slow({"n_splits": 3})], ids=str)
 def test_venn_abers(library, kwargs, data):
     venn_abers = pytest.importorskip("venn_abers")
     X, y = data
