@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars
 import pyarrow
+import pytest
 from libraries import (
     BOTH,
     LIGHTGBM,
