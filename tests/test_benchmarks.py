@@ -35,6 +35,7 @@ def run(jobs, path, limit=60.0):
     return {record["key"]["name"]: record for record in runner.read(path)}
 
 
+@pytest.mark.slow
 def test_jobs_that_fail_are_results(tmp_path):
     def fails(_):
         msg = "no such thing"

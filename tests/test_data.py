@@ -25,6 +25,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     "FOCAL_GBM_DATA" not in os.environ,
     reason="FOCAL_GBM_DATA does not name the folder of the data sets",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -158,3 +159,29 @@ def test_version_is_that_of_the_metadata():
     from importlib.metadata import version
 
     assert version("focal_gbm") == focal_gbm.__version__
+
+
+# Words that a reader has to guess at, and turns that send a reader elsewhere.
+AVOIDED = re.compile(
+    r"\b(contestants?|judges?|hears|told|knows nothing|knows of|keeps? to|stands? for"
+    r"|says|asked|asks|hands? over|everybody)\b|\bAs in\b"
+)
+ROOT = PACKAGE.parent
+TEXTS = [
+    *PACKAGE.rglob("*.py"),
+    *(ROOT / "benchmarks").rglob("*.py"),
+    *(ROOT / "benchmarks").rglob("*.md"),
+    *(ROOT / "examples").rglob("*.py"),
+    *ROOT.glob("*.md"),
+]
+
+
+def test_texts_use_plain_words():
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in TEXTS
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if AVOIDED.search(line)
+    ]
+    assert TEXTS
+    assert not found, "\n".join(found)

@@ -74,8 +74,8 @@ class _OfDecisions:
             pos_label = labels[-1]  # scikit-learn's second class
             if len(labels) < 2:
                 msg = (
-                    f"all labels are {pos_label!r}, so that the positive class is "
-                    "unknown; pass pos_label to scorer"
+                    f"all labels are {labels.tolist()[0]!r}, so that the positive "
+                    "class is unknown; pass pos_label to scorer"
                 )
                 raise ValueError(msg)
         if self.__name__ == "expected_cost":
