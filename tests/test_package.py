@@ -13,8 +13,7 @@ import pytest
 import focal_gbm
 
 PACKAGE = Path(focal_gbm.__file__).parent
-# The rooms, from the ground up: a module imports from its own room and from lower ones,
-# and within a room from modules above it in this list.
+# A module imports only from modules that stand before it here.
 ORDER = (
     "_validation",
     "_kernels.formulas",
@@ -54,6 +53,7 @@ ORDER = (
     "_estimators.progress",
     "_estimators.evaluation",
     "_estimators.training",
+    "_estimators.fit_state",
     "_estimators.calibrated",
     "_estimators.classifier",
     "_estimators",

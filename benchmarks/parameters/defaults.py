@@ -248,7 +248,9 @@ _PREFACE = """\
 # Which default settings find rare classes best?
 
 `python -m benchmarks.parameters --write` writes this page: the default settings of the
-estimators and settings near them. Two further pages belong to the question:
+estimators and settings near them. The settings were not found by a search;
+[../detection/study.md](../detection/study.md) has the effect of each. Two further pages
+belong to the question:
 [starting_point.md](starting_point.md) is the search behind `rare_event_params()`, and
 [sampling.md](sampling.md) compares switches that train faster.
 

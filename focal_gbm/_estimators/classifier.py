@@ -1,21 +1,21 @@
-"""The base class of both classifiers: parameters, state of a fit, and its checks."""
+"""The base class of both classifiers: their parameters, and the checks of a fit."""
 
 from __future__ import annotations
 
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logit
 
 from focal_gbm._estimators.calibrated import CalibratedMixin
 from focal_gbm._estimators.class_weights import class_weights, weighted_loss
+from focal_gbm._estimators.fit_state import FitState
 from focal_gbm._estimators.labels import as_labels, check_target, doubts
+from focal_gbm._estimators.start import start_of_share
 from focal_gbm._estimators.training import Training
 from focal_gbm._kernels.rational import (
     LARGEST_GAMMA,
@@ -32,7 +32,7 @@ from focal_gbm._validation import (
     check_weights,
 )
 from focal_gbm.calibration import PriorShift
-from focal_gbm.loss import LINKS, FocalLoss, base_log_odds
+from focal_gbm.loss import LINKS, FocalLoss
 
 # Parameters of this library, which do not go to the boosters.
 OWN_PARAMETERS = (
@@ -80,7 +80,7 @@ def with_parameters_of(parent: Any) -> Callable[[Any], Any]:
     return decorate
 
 
-class FocalClassifierMixin(CalibratedMixin):
+class FocalClassifierMixin(CalibratedMixin, FitState):
     """The part of a classifier that does not depend on the library underneath."""
 
     focal_gamma: float
@@ -233,52 +233,6 @@ class FocalClassifierMixin(CalibratedMixin):
                 names |= {p.name for p in named if p.kind is not p.VAR_KEYWORD}
         return frozenset(OWN_PARAMETERS) | (names - cls._library_parameters())
 
-    @contextmanager
-    def _lending(self, session: Any, **lent: Any) -> Iterator[None]:
-        """Lend a session and parameters to the fit of the parent, which reads the
-        estimator.
-
-        The session goes when the booster is complete, and the user's parameters come
-        back. A fit that fails or is interrupted leaves the estimator as it was.
-        """
-        # the whole state, since the parents set attributes at many points of their fit
-        before = self.__dict__.copy()
-        self._users = {name: before[name] for name in lent}
-        self._session = session
-        self.__dict__.update(lent)
-        try:
-            yield
-            self._take_back()
-            # once more, since XGBoost ends its fit by storing the objective
-            self.__dict__.update({name: before[name] for name in lent})
-        except BaseException:  # an interruption from the keyboard too
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
-
-    def _take_back(self) -> None:
-        """Put the user's parameters back in place of the lent ones, and drop the
-        session."""
-        self.__dict__.update(self.__dict__.pop("_users", {}))
-        self.__dict__.pop("_session", None)
-
-    def _as_set(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Return parameters as the user set them, even while others are lent."""
-        users = self.__dict__.get("_users", {})
-        return {**parameters, **{k: v for k, v in users.items() if k in parameters}}
-
-    def _set_fitted(self, training: Training, calibrator: Any, **others: Any) -> None:
-        """Set the fitted attributes other than the booster, all at once.
-
-        Tools that wrap the parent's fit (MLflow's autologging) copy the estimator
-        before ``fit`` returns, so this also ends the lending.
-        """
-        self.loss_ = training.loss
-        self.threshold_ = training.threshold
-        self.calibrator_ = calibrator
-        self.__dict__.update(others)
-        self._take_back()
-
     def _warn(self, message: str) -> None:
         """Warn about the data of a fit, but not in a fold, where the whole fit warns.
 
@@ -342,12 +296,9 @@ class FocalClassifierMixin(CalibratedMixin):
         loss, scale, threshold = weighted_loss(
             FocalLoss(gamma, alpha, link), by_label, class_factors(codes), classes
         )
-        # an argument of fit decides over a parameter, and a probability over a share
+        # an argument of fit comes before a parameter
         if raw_start is None:
-            log_odds = share * base_log_odds(codes, weight)
-            if start_probability is not None:
-                log_odds = float(logit(start_probability))
-            raw_start = float(loss.raw_prediction([log_odds])[0])
+            raw_start = start_of_share(loss, share, codes, weight, start_probability)
         calibration = self.calibration
         is_shifted = isinstance(calibration, PriorShift)
         training = Training(

@@ -1,4 +1,4 @@
-"""Raw scores at which boosting begins, where the user passes them."""
+"""The raw scores at which boosting begins."""
 
 from __future__ import annotations
 
@@ -6,12 +6,33 @@ import warnings
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import logit
 
 from focal_gbm._validation import (
     Float64Array,
     check_finite_vector,
 )
+from focal_gbm.loss import FocalLoss, base_log_odds
+
+
+def start_of_share(
+    loss: FocalLoss,
+    share: float,
+    codes: NDArray[np.uint8],
+    weight: Float64Array | None,
+    probability: float | None = None,
+) -> float:
+    """Return the raw score at which boosting begins.
+
+    It is that of ``share`` times the log-odds of the base rate, or of the
+    ``probability`` that the user has set.
+    """
+    if probability is None:
+        log_odds = share * base_log_odds(codes, weight)
+    else:
+        log_odds = float(logit(probability))
+    return float(loss.raw_prediction([log_odds])[0])
 
 
 def start_of_rows(

@@ -107,7 +107,7 @@ def check_offset(value: Any) -> float:
     return check_real(value, "offset", low=-1e30, high=1e30)
 
 
-def explain(
+def raise_for_bad_row(
     raw: NDArray[Any],
     labels: Any = None,
     weight: Any = None,

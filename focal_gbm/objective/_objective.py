@@ -30,7 +30,7 @@ from focal_gbm.objective._call import (
     Call,
     c_interface,
     check_offset,
-    explain,
+    raise_for_bad_row,
     read_call,
 )
 from focal_gbm.objective._device import Kept, check_device
@@ -207,7 +207,7 @@ class FocalObjective:
             loop = kept.loop(call, self.device, limit)
             gradient, hessian, is_good = loop.run(raw, form, weights, shift)
             if not is_good:
-                explain(raw)
+                raise_for_bad_row(raw)
             return gradient, hessian
         labels, weight = as_rows(call.labels, call.weight, len(raw))
         # waking threads costs more than they save on few rows
@@ -223,7 +223,7 @@ class FocalObjective:
             form, scores, labels, weight, weights, limit, shift, gradient, hessian, team
         )
         if not is_good:
-            explain(raw, call.labels, call.weight, limit)
+            raise_for_bad_row(raw, call.labels, call.weight, limit)
         return gradient, hessian
 
     @cached_property
