@@ -166,7 +166,9 @@ def test_a_call_is_read_once_and_checked_once(way, weighted):
     finally:
         sys.setprofile(None)
     assert entered[0] == "__call__"
-    assert entered[-2:] == ["fill_derivatives", "_fill_chunks"]
+    # some versions of Python report compiled functions too
+    assert "fill_derivatives" in entered[-2:]
+    assert entered[-1] in ("fill_derivatives", "_fill_chunks")
     assert len(entered) == len(set(entered)) <= 8, entered
 
 
