@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from focal_gbm.calibration import LogOddsCalibrator as LogOddsCalibrator
     from focal_gbm.calibration import PriorShift as PriorShift
+    from focal_gbm.cross_fit import FocalClassifierCV as FocalClassifierCV
     from focal_gbm.lightgbm import FocalLGBMClassifier as FocalLGBMClassifier
     from focal_gbm.loss import FocalLoss as FocalLoss
     from focal_gbm.objective import FocalMetric as FocalMetric
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "FocalClassifierCV": "cross_fit",
     "FocalLGBMClassifier": "lightgbm",
     "FocalLoss": "loss",
     "FocalMetric": "objective",

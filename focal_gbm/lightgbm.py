@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from focal_gbm._estimators.arguments import listed
 from focal_gbm._estimators.classifier import (
     FocalClassifierMixin,
+    is_changed,
     with_parameters_of,
     without_split,
 )
@@ -31,6 +32,7 @@ from focal_gbm._estimators.evaluation import (
 )
 from focal_gbm._estimators.lightgbm.callbacks import (
     REPORTING,
+    Checkpoints,
     Progress,
     WithoutReset,
     scores_are_predictions,
@@ -42,13 +44,15 @@ from focal_gbm._estimators.lightgbm.evaluation import (
     stops_early,
 )
 from focal_gbm._estimators.lightgbm.parameters import (
+    aliases,
     booster_parameters,
     check_parameters,
     class_factors,
     known_parameters,
+    synonyms,
     value_of,
 )
-from focal_gbm._estimators.lightgbm.saved_model import has_split
+from focal_gbm._estimators.lightgbm.saved_model import has_split, mean_of
 from focal_gbm._estimators.lightgbm.session import Session
 from focal_gbm._estimators.lightgbm.start import start_of
 from focal_gbm._estimators.mlflow import types_trusted
@@ -180,6 +184,18 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     _rare_event_size: ClassVar = {
         "num_leaves": 12,
         "min_child_samples": 10,
+        "max_bin": 1023,
+    }
+
+    _sizes: ClassVar = (
+        {"num_leaves": 127, "min_child_weight": 0.05},
+        {"num_leaves": 31},
+        {"num_leaves": 8},
+    )
+    # Minima of rows would count a row of weight 2 once, min_child_weight twice.
+    _size_of_all: ClassVar = {
+        "min_child_samples": 1,
+        "min_data_in_bin": 1,
         "max_bin": 1023,
     }
 
@@ -485,6 +501,45 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
 
     def _give_callbacks(self, _model: Any, callbacks: list[Any]) -> dict[str, Any]:
         return {"callbacks": callbacks}
+
+    def _checkpoints(self, X: Any, every: int, decide: Callable[..., Any]) -> Any:
+        """Return a callback that passes log-odds of held-out rows to ``decide``."""
+
+        def of_log_odds(n_trees: int, raw: Any) -> Any:
+            return decide(n_trees, self._log_odds_in_training(raw))
+
+        return Checkpoints(readable(X, "LightGBM", any_arrow=False), every, of_log_odds)
+
+    def _no_folds(self) -> str:
+        """Return why folds cannot choose the number of trees; nothing if they can."""
+        parameters = self.get_params(deep=False)
+        if value_of(parameters, "boosting") == "dart":
+            return "with boosting_type='dart' later trees change the earlier ones"
+        if value_of(parameters, "early_stopping_round", 0) > 0:
+            return "early_stopping_round would choose it by other rows"
+        for name in aliases("num_iterations") - {"n_estimators"}:
+            if parameters.get(name) is not None:
+                return f"{name}={parameters[name]} would set it"
+        return ""
+
+    def _is_set(self, name: str) -> bool:
+        """Whether the user has set a parameter, by any of its names."""
+        return any(is_changed(self, other) for other in synonyms(name))
+
+    def _averaged(self, models: list[Any]) -> Any:
+        """Return a fitted copy whose raw score is the mean of the models'."""
+        averaged = copy(self)
+        boosters = [model.booster_ for model in models]
+        text = mean_of(
+            [b.model_to_string(num_iteration=b.best_iteration) for b in boosters]
+        )
+        booster = Booster(model_str=text)
+        booster.params = dict(boosters[0].params)
+        averaged.__dict__["_Booster"] = booster
+        averaged._best_iteration = booster.current_iteration()
+        averaged.threshold_ = float(np.mean([model.threshold_ for model in models]))
+        averaged._is_fold = False
+        return averaged
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters of the estimator.

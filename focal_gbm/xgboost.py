@@ -7,6 +7,8 @@ FocalXGBClassifier adds them around the fit of XGBClassifier.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from inspect import signature
@@ -20,6 +22,7 @@ from xgboost import Booster, DMatrix, XGBClassifier, XGBModel
 from focal_gbm._estimators.arguments import check_lasts, listed
 from focal_gbm._estimators.classifier import (
     FocalClassifierMixin,
+    is_changed,
     with_parameters_of,
     without_split,
 )
@@ -31,10 +34,16 @@ from focal_gbm._estimators.evaluation import (
     eval_pairs,
 )
 from focal_gbm._estimators.progress import progress_bar
-from focal_gbm._estimators.xgboost.callbacks import REPORTING, Completion, Progress
+from focal_gbm._estimators.xgboost.callbacks import (
+    REPORTING,
+    Checkpoints,
+    Completion,
+    Progress,
+)
 from focal_gbm._estimators.xgboost.evaluation import by_position, stops_early
 from focal_gbm._estimators.xgboost.objective import take
 from focal_gbm._estimators.xgboost.parameters import (
+    SYNONYMS,
     booster_parameters,
     check_parameters,
     class_factors,
@@ -43,9 +52,11 @@ from focal_gbm._estimators.xgboost.parameters import (
 )
 from focal_gbm._estimators.xgboost.saved_model import (
     OBJECTIVES,
+    describe,
     has_split,
     holds,
     keep_calibrator,
+    mean_of,
     restore,
 )
 from focal_gbm._estimators.xgboost.session import Session
@@ -184,6 +195,17 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     objective: Any
 
     _rare_event_size: ClassVar = {"max_depth": 5, "max_bin": 1024}
+
+    _sizes: ClassVar = (
+        {"max_leaves": 127, "min_child_weight": 0.05},
+        {"max_leaves": 31},
+        {"max_leaves": 8},
+    )
+    _size_of_all: ClassVar = {
+        "grow_policy": "lossguide",
+        "max_depth": 0,
+        "max_bin": 1024,
+    }
 
     _reporting_callbacks = REPORTING
 
@@ -524,6 +546,46 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     def _give_callbacks(self, model: Any, callbacks: list[Any]) -> dict[str, Any]:
         model.set_params(callbacks=callbacks or None)
         return {}
+
+    def _checkpoints(self, X: Any, every: int, decide: Callable[..., Any]) -> Any:
+        """Return a callback that passes log-odds of held-out rows to ``decide``."""
+
+        def of_log_odds(n_trees: int, raw: Any) -> Any:
+            return decide(n_trees, self._log_odds_in_training(raw))
+
+        matrix = DMatrix(
+            readable(X, "XGBoost", any_arrow=True),
+            missing=self.missing,
+            feature_types=self.feature_types,
+            enable_categorical=self.enable_categorical,
+            nthread=self.n_jobs,
+        )
+        rounds: int = self.get_num_boosting_rounds()
+        return Checkpoints(matrix, every, rounds, of_log_odds)
+
+    def _no_folds(self) -> str:
+        """Return why folds cannot choose the number of trees; nothing if they can."""
+        parameters = self.get_params(deep=False)
+        if parameters.get("booster") in ("dart", "gblinear"):
+            booster = parameters["booster"]
+            return f"with booster={booster!r} later rounds change the earlier ones"
+        if parameters.get("early_stopping_rounds"):
+            return "early_stopping_rounds would choose it by other rows"
+        return ""
+
+    def _is_set(self, name: str) -> bool:
+        """Whether the user has set a parameter, by any of its names."""
+        return any(is_changed(self, other) for other in {name, *SYNONYMS.get(name, ())})
+
+    def _averaged(self, models: list[Any]) -> Any:
+        """Return a fitted copy whose raw score is the mean of the models'."""
+        averaged = copy(self)
+        booster = mean_of([model.get_booster() for model in models], self.link)
+        averaged._Booster = booster
+        averaged.threshold_ = float(np.mean([model.threshold_ for model in models]))
+        describe(booster, self.loss_, averaged.threshold_, self.classes_)
+        averaged._is_fold = False
+        return averaged
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters of the estimator.

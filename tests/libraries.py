@@ -9,6 +9,7 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import pytest
+import sklearn
 import xgboost as xgb
 from lightgbm import LGBMClassifier, LGBMRegressor
 from xgboost import XGBClassifier, XGBRegressor
@@ -214,3 +215,12 @@ def make_rows(n_rows: int, n_features: int, seed: int) -> tuple[np.ndarray, np.n
     score = 2 * X[:, 0] + X[:, 1] * X[:, 2] - 4.5
     y = (rng.random(n_rows) < 1 / (1 + np.exp(-score))).astype(int)
     return X, y
+
+
+def known_failures(_: Any) -> dict[str, str]:
+    """Return none; but scikit-learn 1.6 gives binary estimators other labels in the two
+    fits that it compares: the class of the first row is 0 in each order of rows."""
+    if sklearn.__version__ >= "1.7":
+        return {}
+    check = "check_sample_weight_equivalence_on_{}_data"
+    return {check.format(kind): "labels are swapped" for kind in ("dense", "sparse")}

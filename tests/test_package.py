@@ -53,6 +53,8 @@ ORDER = (
     "_estimators.progress",
     "_estimators.evaluation",
     "_estimators.training",
+    "_estimators.splits",
+    "_estimators.folds",
     "_estimators.fit_state",
     "_estimators.calibrated",
     "_estimators.classifier",
@@ -74,6 +76,7 @@ ORDER = (
     "_estimators.xgboost.session",
     "_estimators.xgboost",
     "xgboost",
+    "cross_fit",
     "",
 )
 

@@ -45,11 +45,13 @@ def _stream(raw, y, gradient, hessian):
         hessian[i] = y[i]
 
 
-def kernel(threads: int, device: str, repeats: int) -> Iterator[Record]:
+def kernel(threads: int, device: str, repeats: int, most_rows: int) -> Iterator[Record]:
     """Yield nanoseconds a row of the objective, and of a loop that only moves the same
     bytes: scores and labels in, gradient and Hessian out."""
     rng = np.random.default_rng(0)
     for n_rows in (50_000, 1_000_000, 10_000_000):
+        if n_rows > max(most_rows, 50_000):
+            break
         y = (rng.random(n_rows) < 0.05).astype(np.float32)
         data = xgb.DMatrix(np.zeros((n_rows, 1), np.float32), y)
         outputs = np.empty((2, n_rows), np.float32)

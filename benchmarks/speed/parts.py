@@ -60,7 +60,7 @@ def measured(arguments: argparse.Namespace) -> Iterator[Record]:
     largest = max(n for n in rows if n <= PEERS_UP_TO or n == min(rows))
     others: dict[str, Callable[[], Iterator[Record]]] = {
         "packages": lambda: around.packages(largest, most, min(rounds, 5)),
-        "kernel": lambda: around.kernel(most, device, 5 * rounds),
+        "kernel": lambda: around.kernel(most, device, 5 * rounds, max(rows)),
         "start_up": lambda: around.start_up(min(rounds, 7)),
         "predict": lambda: around.predict(most, rounds, (1, 1_000, largest)),
         "memory": lambda: around.memory(4 * largest, most),

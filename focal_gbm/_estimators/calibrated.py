@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,13 +13,13 @@ from scipy.sparse import issparse
 from scipy.special import expit
 from sklearn.base import clone, is_classifier
 from sklearn.isotonic import IsotonicRegression
-from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from focal_gbm._estimators.columns import in_memory
 from focal_gbm._estimators.labels import encode
 from focal_gbm._estimators.mlflow import autologging_paused
+from focal_gbm._estimators.splits import row_splits
 from focal_gbm._estimators.training import Training
 from focal_gbm._validation import Float64Array, check_option, check_weights
 from focal_gbm.calibration import METHODS, LogOddsCalibrator, PriorShift
@@ -151,7 +150,9 @@ class CalibratedMixin:
         of_splits: Any = labels
         if isinstance(y_as_passed, pd.Series):  # splitters may read its index
             of_splits = pd.Series(labels, index=y_as_passed.index)
-        for fit, held in self._calibration_splits(X, of_splits):
+        for fit, held in row_splits(
+            self.calibration_cv, X, of_splits, "calibration_cv"
+        ):
             kept = fit if weight is None else fit[weight[fit] > 0]
             if len(np.unique(y[kept])) < 2:
                 msg = (
@@ -161,7 +162,7 @@ class CalibratedMixin:
                 raise ValueError(msg)
             # a fit of its own, so that nothing of a fold can stay in this estimator
             model = self._for_fold()
-            copies = _copies_of(callbacks, self._reporting_callbacks)
+            copies = copies_of(callbacks, self._reporting_callbacks)
             with autologging_paused():
                 model.fit(
                     _safe_indexing(X, fit),
@@ -175,39 +176,6 @@ class CalibratedMixin:
         seen = ~np.isnan(log_odds)  # folds in time leave the first rows out
         weight = None if weight is None else weight[seen]
         return _fitted(calibrator, log_odds[seen], y[seen], weight)
-
-    def _calibration_splits(
-        self, X: Any, y: Any
-    ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Return the training rows and the held-out rows of each fold."""
-        cv = self.calibration_cv
-        is_count = isinstance(cv, Integral) and not isinstance(cv, bool)
-        if not (is_count or hasattr(cv, "split") or isinstance(cv, Iterable)) or (
-            isinstance(cv, str) or (is_count and cv < 2)
-        ):
-            msg = (
-                "calibration_cv must be a number of folds >= 2, a splitter or an "
-                f"iterable of splits, got {cv!r}"
-            )
-            raise ValueError(msg)
-        try:
-            if is_count or hasattr(cv, "split"):
-                cv = check_cv(cv, y, classifier=True).split(X, y)
-            splits = list(cv)
-        except ValueError as error:
-            if "groups" in str(error):
-                error.add_note(
-                    "fit knows no groups: pass calibration_cv=list(splitter.split("
-                    "X, y, groups=groups))"
-                )
-            raise
-        if not splits:
-            msg = (
-                "calibration_cv holds no fold: a generator can be read once; pass "
-                "list(splitter.split(X, y)) to fit again"
-            )
-            raise ValueError(msg)
-        return [_rows_of_split(split, i, len(y)) for i, split in enumerate(splits)]
 
     def _for_fold(self) -> Any:
         """Return an unfitted copy for a fold, without calibration and callbacks.
@@ -257,7 +225,7 @@ class CalibratedMixin:
             raise ValueError(msg)
 
 
-def _copies_of(callbacks: Sequence[Any], reporting: tuple[type, ...]) -> list[Any]:
+def copies_of(callbacks: Sequence[Any], reporting: tuple[type, ...]) -> list[Any]:
     """Return copies of the callbacks of a fit, for a fold.
 
     Callbacks that report are left out, and so are functions and other callbacks that
@@ -280,27 +248,6 @@ def _is_copied(name: str, value: Any) -> bool:
     """Whether a fold needs a copy of a parameter's value; metrics and the like are
     shared."""
     return hasattr(value, "get_params") or name == "random_state"
-
-
-def _rows_of_split(
-    split: Any, number: int, n_rows: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the row positions of a split, which may be positions or masks."""
-    try:
-        parts = [np.asarray(part) for part in split]
-        fit, held = (
-            np.flatnonzero(part)
-            if part.dtype == bool and len(part) == n_rows
-            else np.arange(n_rows)[part.astype(np.intp) if not len(part) else part]
-            for part in parts
-        )
-    except (TypeError, ValueError, IndexError) as error:
-        msg = (
-            f"calibration_cv must hold pairs of positions below {n_rows}, or of masks "
-            f"of {n_rows} rows, to fit to and to hold out; split {number} is none"
-        )
-        raise ValueError(msg) from error
-    return fit, held
 
 
 def _fitted(

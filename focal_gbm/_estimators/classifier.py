@@ -90,6 +90,8 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
     start: float
     progress: bool
     _rare_event_size: ClassVar[dict[str, int]]
+    _sizes: ClassVar[tuple[dict[str, float], ...]]
+    _size_of_all: ClassVar[dict[str, Any]]
 
     @classmethod
     @cache  # LightGBM's predict reads them twice, and a signature is slow
@@ -105,7 +107,9 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
         More and smaller trees than by default, on four times the bins: the values that
         positives share may span far less than one of 256 bins of equal counts. Chosen
         by the search of benchmarks/parameters/starting_point.py;
-        benchmarks/detection/README.md has the gain.
+        benchmarks/detection/README.md has the gain. Small trees lose where a target has
+        many interactions (benchmarks/parameters/cross_fit.md);
+        :class:`FocalClassifierCV` chooses the size by folds.
 
         Returns
         -------
@@ -120,6 +124,25 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
         150
         """
         return {**RARE_EVENTS, **cls._rare_event_size}
+
+    @classmethod
+    def tree_sizes(cls) -> list[dict[str, Any]]:
+        """Return the sizes of trees that :class:`FocalClassifierCV` tries.
+
+        Returns
+        -------
+        sizes : list of dict
+            Parameters of the library: trees of 127 leaves that may hold few rows, of
+            31 and of 8 leaves.
+
+        Examples
+        --------
+        >>> from focal_gbm import FocalLGBMClassifier
+        >>> [size["num_leaves"] for size in FocalLGBMClassifier.tree_sizes()]
+        [127, 31, 8]
+        """
+        shared = {k: v for k, v in RARE_EVENTS.items() if k != "n_estimators"}
+        return [{**shared, **cls._size_of_all, **size} for size in cls._sizes]
 
     def decision_function(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
         """Return the log-odds of the positive class, after the calibrator if any.
@@ -327,6 +350,16 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
         tags.classifier_tags.multi_class = False
         tags.classifier_tags.multi_label = False
         return tags
+
+
+def is_changed(estimator: Any, name: str) -> bool:
+    """Whether a parameter has another value than by default."""
+    parameters = estimator.get_params(deep=False)
+    usual = type(estimator)().get_params(deep=False)
+    if name not in usual:
+        return parameters.get(name) is not None
+    value = parameters[name]
+    return value is not usual[name] and bool(value != usual[name])
 
 
 def without_split(has_split: bool) -> str:

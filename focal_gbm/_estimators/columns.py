@@ -57,6 +57,19 @@ def readable(X: Any, library: str, *, any_arrow: bool) -> Any:
     return X
 
 
+def check_fixed_categories(X: Any) -> None:
+    """Refuse Categorical columns of Polars, which have other codes in other rows."""
+    if not _is_of(X, "polars"):
+        return
+    names = [n for n, dtype in X.schema.items() if str(dtype).startswith("Categorical")]
+    if names:
+        msg = (
+            f"X has Categorical columns of Polars, {names[0]!r} first, whose codes "
+            "differ from fold to fold; cast them to Enum, which has fixed categories"
+        )
+        raise TypeError(msg)
+
+
 def is_arrow(X: Any) -> bool:
     """Whether a booster reads the features through Arrow."""
     return _is_of(X, "polars") or _is_of(X, "pyarrow")

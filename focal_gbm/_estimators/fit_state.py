@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from focal_gbm._estimators.training import Training
 from focal_gbm.loss import FocalLoss
 
@@ -39,6 +42,11 @@ class FitState:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
+
+    def _log_odds_in_training(self, raw: NDArray[Any]) -> NDArray[np.float64]:
+        """Return log-odds for raw scores of the booster while it trains."""
+        training: Training = self._session.training
+        return training.loss.log_odds(raw + training.offset)
 
     def _take_back(self) -> None:
         """Put the user's parameters back in place of the lent ones, and drop the

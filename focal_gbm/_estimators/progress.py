@@ -11,16 +11,21 @@ from focal_gbm._validation import (
 )
 
 
+def tree_bar(title: str, total: int | None = None) -> Any:
+    """Return a bar that counts trees."""
+    try:  # an extra, and slow to import
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        msg = "progress=True needs tqdm: pip install tqdm"
+        raise ImportError(msg) from error
+    return tqdm(desc=title, unit="tree", total=total)
+
+
 class ProgressBar:
     """Bar over the iterations, from the start of training to its end."""
 
     def __init__(self, title: str) -> None:
-        try:  # an extra, and slow to import
-            from tqdm.auto import tqdm
-        except ImportError as error:
-            msg = "progress=True needs tqdm: pip install tqdm"
-            raise ImportError(msg) from error
-        self._bar = tqdm(desc=title, unit="tree")
+        self._bar = tree_bar(title)
 
     def show(self, total: int, metrics: Mapping[str, float]) -> None:
         """Count one more iteration."""

@@ -236,3 +236,24 @@ def probability_sums(x, weight, shift):
         total += w * p
         spread += w * variance
     return total, spread
+
+
+@_compiled(error_model="numpy")
+def line_sums(x, y, weight, slope, intercept):
+    """Return the weighted sums of log-loss, its two derivatives and its three second
+    derivatives by slope and intercept, at log-odds slope x + intercept."""
+    loss = 0.0
+    by_slope, by_intercept = 0.0, 0.0
+    slopes, mixed, intercepts = 0.0, 0.0, 0.0
+    for i in range(x.shape[0]):
+        f = slope * x[i] + intercept
+        p, variance = probability(f)
+        w = weight[i]
+        loss += w * classic_loss(f, y[i] > 0, 0.0)
+        error, spread = w * (p - y[i]), w * variance
+        by_slope += error * x[i]
+        by_intercept += error
+        slopes += spread * x[i] * x[i]
+        mixed += spread * x[i]
+        intercepts += spread
+    return loss, by_slope, by_intercept, slopes, mixed, intercepts

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from libraries import BOTH, BOTH_LINKS, LIBRARIES, LIGHTGBM
+from libraries import BOTH, BOTH_LINKS, LIBRARIES, LIGHTGBM, known_failures
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -27,16 +27,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from focal_gbm._estimators.classifier import OWN_PARAMETERS
-
-
-def known_failures(_):
-    """None; but scikit-learn 1.6 gives binary estimators other labels in the two fits
-    that it compares, the class of the first row being 0 in each order of rows."""
-    if sklearn.__version__ >= "1.7":
-        return {}
-    check = "check_sample_weight_equivalence_on_{}_data"
-    return {check.format(kind): "labels are swapped" for kind in ("dense", "sparse")}
-
 
 CHECKS = parametrize_with_checks(
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from lightgbm import (
     log_evaluation,
     record_evaluation,
 )
-from lightgbm.callback import CallbackEnv
+from lightgbm.callback import CallbackEnv, EarlyStopException
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
@@ -111,3 +111,35 @@ class Progress(ProgressBar):
             env.end_iteration - env.begin_iteration,
             {f"{result[0]} {result[1]}": result[2] for result in results},
         )
+
+
+class Checkpoints:
+    """Callback that passes raw scores of held-out rows on, once in ``every`` trees.
+
+    ``decide`` takes the number of trees and the raw scores. It returns the number of
+    trees to keep, which ends the training, or None.
+    """
+
+    def __init__(self, X: Any, every: int, decide: Callable[..., int | None]) -> None:
+        self._X = X
+        self._every = every
+        self._decide = decide
+        self._raw: Any = None
+        self._n_trees = 0
+
+    def __call__(self, env: CallbackEnv) -> None:
+        n_trees = env.iteration + 1
+        if n_trees % self._every and n_trees != env.end_iteration:
+            return
+        # of the new trees alone
+        added = env.model.predict(
+            self._X,
+            raw_score=True,
+            start_iteration=self._n_trees,
+            num_iteration=n_trees - self._n_trees,
+        )
+        self._raw = added if self._raw is None else self._raw + added
+        self._n_trees = n_trees
+        kept = self._decide(n_trees, self._raw)
+        if kept is not None:
+            raise EarlyStopException(kept - 1, [])

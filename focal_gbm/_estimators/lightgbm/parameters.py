@@ -44,6 +44,13 @@ def aliases(name: str) -> set[str]:
     return set(_ConfigAliases.get(name))
 
 
+def synonyms(name: str) -> set[str]:
+    """Return all names of a parameter of LightGBM, from any of them."""
+    _ConfigAliases.get("objective")  # the table is filled at the first call
+    tables = (set(names) for names in _ConfigAliases.aliases.values())
+    return next((names for names in tables if name in names), {name})
+
+
 def value_of(parameters: Mapping[str, Any], name: str, default: Any = None) -> Any:
     """Return the value of a parameter, under whichever of its names it was set."""
     for alias in (name, *sorted(aliases(name))):

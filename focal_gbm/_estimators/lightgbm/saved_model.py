@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from lightgbm import (
     Booster,
 )
@@ -10,6 +13,8 @@ from lightgbm import (
 LOG_ODDS = "objective=binary sigmoid:1"
 # Between the header of a model and its first tree; a column may be called Tree=0.
 FIRST_TREE = "\n\nTree=0\n"
+_NEXT_TREE = re.compile(r"\n+Tree=\d+\n")
+_LAST_TREE = "\nend of trees\n"
 
 
 def has_split(booster: Booster) -> bool:
@@ -49,3 +54,48 @@ def stamp(model: str, constant: float, *, is_log_odds: bool) -> str:
         header.insert(after + 1, LOG_ODDS)
         tail = tail.replace("[objective: custom]", "[objective: binary]", 1)
     return "".join(("\n".join(header), mark, "\n".join(lines), end, tail))
+
+
+# Lines of a tree that a factor on its predictions multiplies.
+_PREDICTIONS = ("leaf_value", "leaf_const", "leaf_coeff", "internal_value", "shrinkage")
+
+
+def mean_of(models: Sequence[str]) -> str:
+    """Return the text of one model whose raw score is the mean of the models' raw
+    scores.
+
+    It has the trees of all models, with leaves divided by the number of models; header
+    and parameters are those of the first.
+    """
+    head, *_ = models[0].partition(FIRST_TREE)
+    # the sizes are those of the trees' text; LightGBM reads tree after tree without
+    lines = [line for line in head.split("\n") if not line.startswith("tree_sizes=")]
+    factor = 1.0 / len(models)
+    trees = []
+    for model in models:
+        body = model.partition(FIRST_TREE)[2].partition(_LAST_TREE)[0]
+        trees += [_scaled(tree, factor) for tree in _NEXT_TREE.split(body)]
+    blocks = (f"Tree={i}\n{tree}" for i, tree in enumerate(trees))
+    parameters = models[0].partition("\nparameters:")
+    return "".join(
+        (
+            "\n".join(lines),
+            "\n\n",
+            "\n\n\n".join(blocks),
+            f"\n\n{_LAST_TREE}\n",
+            *parameters[1:],
+        )
+    )
+
+
+def _scaled(tree: str, factor: float) -> str:
+    """Return the text of a tree with its predictions multiplied."""
+    lines = []
+    for line in tree.strip("\n").split("\n"):
+        key, _, values = line.partition("=")
+        if key in _PREDICTIONS and values:
+            # a linear model without columns leaves nothing between two spaces
+            scaled = (repr(float(v) * factor) if v else v for v in values.split(" "))
+            line = f"{key}={' '.join(scaled)}"
+        lines.append(line)
+    return "\n".join(lines)

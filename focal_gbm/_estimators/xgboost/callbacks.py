@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xgboost import Booster
+from xgboost import Booster, DMatrix
 from xgboost.callback import (
     EvaluationMonitor,
     TrainingCallback,
@@ -52,3 +52,31 @@ class Progress(ProgressBar, TrainingCallback):
         }
         self.show(self._total, values)
         return False
+
+
+class Checkpoints(TrainingCallback):
+    """Callback that passes raw scores of held-out rows on, once in ``every`` rounds.
+
+    ``decide`` takes the number of rounds and the raw scores. It returns the number of
+    rounds to keep, which ends the training, or None.
+    """
+
+    def __init__(
+        self, matrix: DMatrix, every: int, last: int, decide: Callable[..., int | None]
+    ) -> None:
+        super().__init__()
+        self._matrix = matrix
+        self._every = every
+        self._last = last
+        self._decide = decide
+
+    def after_iteration(self, model: Booster, epoch: int, _evals_log: Any) -> bool:
+        rounds = epoch + 1
+        if rounds % self._every and rounds != self._last:
+            return False
+        # XGBoost keeps the scores of a DMatrix and adds those of new trees
+        kept = self._decide(rounds, model.predict(self._matrix, output_margin=True))
+        if kept is None:
+            return False
+        model.set_attr(best_iteration=str(kept - 1))
+        return True

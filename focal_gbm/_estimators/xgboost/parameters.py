@@ -28,6 +28,8 @@ _FOREIGN = {
     "num_leaves": "; did you mean max_leaves, with grow_policy='lossguide'?",
     "min_child_samples": "; did you mean min_child_weight?",
 }
+# Other names of XGBoost's for parameters that sizes of trees set.
+SYNONYMS = {"learning_rate": ("eta",), "reg_lambda": ("lambda",)}
 # Parameters of XGBoost that readers of papers take for those of the focal loss.
 _NAMESAKES = {
     "gamma": ("focal_gamma", "the least gain of a split", "min_split_loss"),

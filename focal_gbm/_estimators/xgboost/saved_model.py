@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import xgboost
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 from xgboost import Booster
@@ -23,6 +24,7 @@ _ATTRIBUTE = "focal_gbm"
 # base_score is a float32 probability, and 1 would be an infinite score.
 _LARGEST = 1.0 - 2.0**-24
 _SAFE_START = 13.0  # log-odds; XGBoost 3 clips at 13.8
+_CLIPPED_START = float(logit(1.0 - 1e-6))
 
 
 def base_score(raw: float, link: str) -> float:
@@ -41,6 +43,15 @@ def _raw_start(booster: Booster, link: str) -> float:
     text = learner(booster)["learner_model_param"]["base_score"]
     base_score = float(text.strip("[]"))  # a list of one from XGBoost 3.1 on
     return base_score if link == "logit" else float(logit(base_score))
+
+
+def _acting_start(booster: Booster, link: str) -> float:
+    """Return the raw score at which predictions begin: XGBoost 3 takes probabilities
+    below 1e-6 and above 1 - 1e-6 for those."""
+    start = _raw_start(booster, link)
+    if link == "logit" or int(xgboost.__version__.split(".")[0]) < 3:
+        return start
+    return min(max(start, -_CLIPPED_START), _CLIPPED_START)
 
 
 def shifted(
@@ -73,7 +84,53 @@ def shifted(
             if child == -1:
                 tree["split_conditions"][i] += rest
                 tree["base_weights"][i] += rest
-    booster.load_model(bytearray(json.dumps(model).encode()))
+    booster.load_model(_as_bytes(model))
+    return booster
+
+
+def _as_bytes(model: dict[str, Any]) -> bytearray:
+    """Return a model in JSON as XGBoost reads it, which takes escapes for text."""
+    return bytearray(json.dumps(model, ensure_ascii=False).encode())
+
+
+def mean_of(boosters: Sequence[Booster], link: str) -> Booster:
+    """Return one booster of trees whose raw score is the mean of the boosters'.
+
+    It has the trees of all boosters, with leaves divided by the number of boosters, and
+    the mean start. Attributes are those of the first.
+    """
+    models = [json.loads(booster.save_raw("json")) for booster in boosters]
+    if any(
+        _tree_model(m).get("cats") != _tree_model(models[0]).get("cats") for m in models
+    ):
+        msg = (
+            "the boosters have different categories, so that no single one can hold "
+            "their trees; give the columns fixed categories, as pandas or Enum have"
+        )
+        raise ValueError(msg)
+    factor = 1.0 / len(models)
+    trees: list[Any] = []
+    ends = [0]  # of the rounds, each of one tree or of a forest
+    for part in map(_tree_model, models):
+        begin = ends[-1]
+        ends += [begin + end for end in part["iteration_indptr"][1:]]
+        for tree in part["trees"]:
+            tree["id"] = len(trees)
+            trees.append(tree)
+            for i, child in enumerate(tree["left_children"]):
+                tree["base_weights"][i] *= factor
+                if child == -1:
+                    tree["split_conditions"][i] *= factor
+    joined = _tree_model(models[0])
+    joined["trees"], joined["iteration_indptr"] = trees, ends
+    joined["tree_info"] = [0] * len(trees)
+    joined["gbtree_model_param"]["num_trees"] = str(len(trees))
+    booster = Booster()
+    booster.load_model(_as_bytes(models[0]))
+    start = float(np.mean([_acting_start(booster, link) for booster in boosters]))
+    booster.set_param({"base_score": base_score(start, link)})
+    # the round of early stopping is that of the first alone
+    booster.set_attr(best_iteration=None, best_score=None)
     return booster
 
 
@@ -109,7 +166,7 @@ def _copy_categories(booster: Booster, part: Booster) -> None:
     whole, cut = (_tree_model(model) for model in models)
     if "cats" in whole:
         cut["cats"] = whole["cats"]
-        part.load_model(bytearray(json.dumps(models[1]).encode()))
+        part.load_model(_as_bytes(models[1]))
 
 
 def _tree_model(model: dict[str, Any]) -> dict[str, Any]:
