@@ -117,7 +117,8 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     best_params_ : dict
         The size that was chosen.
     n_trees_ : int
-        Number of trees of the model of a fold.
+        Number of trees of the model of a fold; fewer in a fold where no tree could
+        split.
     oof_log_odds_ : ndarray of shape (n_samples,), float64
         Log-odds of each row by the models that have not seen it, before the
         calibrator; NaN where no fold held the row out.
@@ -441,8 +442,9 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         step = InStep(pool, curve, n_parallel)
         results = step.run([job(i) for i in range(len(splits))])
         bar.update(self.max_trees - seen[0])
-        if not curve.criteria:  # no fold came to a checkpoint
-            curve.kept(1, pool.criterion())
+        if not step.is_decided:  # no tree could split, or a callback ended the training
+            n_trees = max(model._n_rounds() for model, _ in results)
+            curve.close(n_trees, pool.criterion())
         return results
 
     def _calibrator(

@@ -522,6 +522,11 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
                 return f"{name}={parameters[name]} would set it"
         return ""
 
+    def _n_rounds(self) -> int:
+        """Return the number of iterations of the booster."""
+        n_rounds: int = self.booster_.current_iteration()
+        return n_rounds
+
     def _is_set(self, name: str) -> bool:
         """Whether the user has set a parameter, by any of its names."""
         return any(is_changed(self, other) for other in synonyms(name))

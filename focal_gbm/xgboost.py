@@ -573,6 +573,11 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             return "early_stopping_rounds would choose it by other rows"
         return ""
 
+    def _n_rounds(self) -> int:
+        """Return the number of rounds of the booster."""
+        n_rounds: int = self.get_booster().num_boosted_rounds()
+        return n_rounds
+
     def _is_set(self, name: str) -> bool:
         """Whether the user has set a parameter, by any of its names."""
         return any(is_changed(self, other) for other in {name, *SYNONYMS.get(name, ())})

@@ -411,6 +411,26 @@ def test_rows_without_information(library):
     np.testing.assert_allclose(model.predict_proba(np.ones((3, 2)))[:, 1], 0.1, 1e-3)
 
 
+class Limit(xgb.callback.TrainingCallback):
+    """Ends the training after twenty rounds."""
+
+    def after_iteration(self, _model, epoch, _evals_log):
+        return epoch == 19
+
+
+def test_folds_that_a_callback_ends(data):
+    """The number of trees and the criterion are those of the models as they are."""
+    X, y = data
+    estimator = FocalXGBClassifier(n_jobs=1, callbacks=[Limit()])
+    model = FocalClassifierCV(estimator, **SMALL, sizes=[{}], calibration=None)
+    model.fit(X, y)
+    assert model.n_trees_ == 20
+    assert model.get_booster().num_boosted_rounds() == 60
+    pool = Pool([y.astype(np.uint8)], [None])
+    pool.log_odds = [model.oof_log_odds_]
+    assert model.cv_results_["criterion"] == [pytest.approx(pool.criterion())]
+
+
 class Counter(xgb.callback.TrainingCallback):
     """Counts rounds in all copies of it."""
 

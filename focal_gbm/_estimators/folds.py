@@ -132,6 +132,10 @@ class Curve:
         is_over = n_trees >= self.last or n_trees - best >= self.patience
         return best if is_over or self._is_hopeless(value) else None
 
+    def close(self, n_trees: int, criterion: float) -> None:
+        """Replace all points by that of folds that ended by themselves, as they are."""
+        self.n_trees, self.criteria = [n_trees], [criterion]
+
     def _is_hopeless(self, value: float) -> bool:
         """Whether the curve cannot fall below the bar, by the gains of two windows."""
         points = self.criteria
@@ -205,6 +209,11 @@ class InStep:
         if self._error is not None:
             raise self._error
         return results
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the folds were stopped; otherwise all of them ended by themselves."""
+        return self._kept is not None
 
     def _arrive(self, fold: int, n_trees: int, log_odds: Any) -> int | None:
         """Report a checkpoint of a fold, wait for the others, return the decision."""
