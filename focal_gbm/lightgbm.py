@@ -508,7 +508,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         def of_log_odds(n_trees: int, raw: Any) -> Any:
             return decide(n_trees, self._log_odds_in_training(raw))
 
-        return Checkpoints(readable(X, "LightGBM", any_arrow=False), every, of_log_odds)
+        X = readable(X, "LightGBM", any_arrow=False)
+        return Checkpoints(X, every, of_log_odds, self.n_jobs)
 
     def _no_folds(self) -> str:
         """Return why folds cannot choose the number of trees; nothing if they can."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 import weakref
 from itertools import pairwise
@@ -658,3 +661,28 @@ def test_starts_beyond_what_xgboost_takes(data):
         model.fit(X, y, weight)
     mean = np.mean([fold.decision_function(X) for fold in model.estimators_], 0)
     np.testing.assert_allclose(model.decision_function(X), mean, atol=1e-4)
+
+
+def test_held_out_scores_use_the_threads_of_the_folds():
+    """LightGBM has one number of threads for the whole process. A prediction with more
+    left the buffers of linear trees in another fold too small, and the process ended."""
+    code = """
+import numpy as np
+from focal_gbm import FocalClassifierCV, FocalLGBMClassifier
+rng = np.random.default_rng(0)
+X = rng.normal(size=(1200, 4))
+y = rng.random(1200) < 1 / (1 + np.exp(3 - 2 * X[:, 0]))
+for n_jobs in (1, 2):
+    estimator = FocalLGBMClassifier(n_jobs=n_jobs, linear_tree=True, verbose=-1)
+    FocalClassifierCV(estimator, sizes=[{}], max_trees=45, cv=3).fit(X, y)
+print("ran")
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout.strip() == "ran", run.stderr[-2000:]

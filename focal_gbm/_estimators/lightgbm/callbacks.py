@@ -120,10 +120,19 @@ class Checkpoints:
     trees to keep, which ends the training, or None.
     """
 
-    def __init__(self, X: Any, every: int, decide: Callable[..., int | None]) -> None:
+    def __init__(
+        self,
+        X: Any,
+        every: int,
+        decide: Callable[..., int | None],
+        num_threads: int | None,
+    ) -> None:
         self._X = X
         self._every = every
         self._decide = decide
+        # the number of threads is one for the whole process: another one here would
+        # leave the buffers of folds in training too small, which ends the process
+        self._threads = {} if num_threads is None else {"num_threads": num_threads}
         self._raw: Any = None
         self._n_trees = 0
 
@@ -137,6 +146,7 @@ class Checkpoints:
             raw_score=True,
             start_iteration=self._n_trees,
             num_iteration=n_trees - self._n_trees,
+            **self._threads,
         )
         self._raw = added if self._raw is None else self._raw + added
         self._n_trees = n_trees
