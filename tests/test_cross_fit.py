@@ -664,8 +664,8 @@ def test_starts_beyond_what_xgboost_takes(data):
 
 
 def test_held_out_scores_use_the_threads_of_the_folds():
-    """LightGBM has one number of threads for the whole process. A prediction with more
-    left the buffers of linear trees in another fold too small, and the process ended."""
+    """LightGBM has one number of threads for a process. A prediction with more threads
+    left buffers of linear trees in another fold too small, and the process ended."""
     code = """
 import numpy as np
 from focal_gbm import FocalClassifierCV, FocalLGBMClassifier
