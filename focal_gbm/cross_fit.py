@@ -148,7 +148,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     >>> from focal_gbm.metrics import alert_threshold
     >>> data = make_transactions(n_customers=200, n_terminals=400, n_days=60)
     >>> X, y = data[list(TRANSACTION_FEATURES)], data["is_fraud"]
-    >>> model = FocalClassifierCV(max_trees=60, random_state=0).fit(X, y)
+    >>> model = FocalClassifierCV(cv=3, max_trees=15, random_state=0).fit(X, y)
     >>> p = model.predict_proba(X)[:, 1]
     >>> held_out = model.calibrator_.predict(model.oof_log_odds_)
     >>> bool(alert_threshold(held_out, budget=5, n_days=60) > -10)

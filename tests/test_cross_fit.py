@@ -631,6 +631,7 @@ def test_a_fold_that_fails_ends_the_fit(library, data):
     assert len(begun) == 1  # no other fold begins
 
 
+@pytest.mark.slow
 def test_a_generator_of_splits_leaves_a_model_that_can_be_copied(data):
     X, y = data
     model = FocalClassifierCV(**{**SMALL, "cv": KFold(3).split(X)}).fit(X, y)
@@ -663,6 +664,7 @@ def test_starts_beyond_what_xgboost_takes(data):
     np.testing.assert_allclose(model.decision_function(X), mean, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_held_out_scores_use_the_threads_of_the_folds():
     """LightGBM has one number of threads for a process. A prediction with more threads
     left buffers of linear trees in another fold too small, and the process ended."""
