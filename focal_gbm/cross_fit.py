@@ -408,7 +408,8 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
         def fitted(fit: Any, held: Any, is_first: bool, decide: Any) -> Any:
             def report(n_trees: int, raw: Any) -> int | None:
-                kept: int | None = decide(n_trees, raw)
+                log_odds = model._log_odds_in_training(raw)
+                kept: int | None = decide(n_trees, log_odds)
                 if is_first:  # one fold counts for all
                     bar.update(n_trees - seen[0])
                     seen[0] = n_trees
@@ -419,7 +420,8 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             model._is_fold = True
             held_out = _safe_indexing(X, held)
             checkpoints = model._checkpoints(held_out, _EVERY, report)
-            own = copies_of(getattr(base, "callbacks", None) or (), ())
+            callbacks = getattr(base, "callbacks", None) or ()
+            own = copies_of(callbacks, base._reporting_callbacks)
             model.fit(
                 _safe_indexing(X, fit),
                 labels[fit],

@@ -503,13 +503,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         return {"callbacks": callbacks}
 
     def _checkpoints(self, X: Any, every: int, decide: Callable[..., Any]) -> Any:
-        """Return a callback that passes log-odds of held-out rows to ``decide``."""
-
-        def of_log_odds(n_trees: int, raw: Any) -> Any:
-            return decide(n_trees, self._log_odds_in_training(raw))
-
+        """Return a callback that passes raw scores of held-out rows to ``decide``."""
         X = readable(X, "LightGBM", any_arrow=False)
-        return Checkpoints(X, every, of_log_odds, self.n_jobs)
+        return Checkpoints(X, every, decide, self.n_jobs)
 
     def _no_folds(self) -> str:
         """Return why folds cannot choose the number of trees; nothing if they can."""

@@ -548,11 +548,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         return {}
 
     def _checkpoints(self, X: Any, every: int, decide: Callable[..., Any]) -> Any:
-        """Return a callback that passes log-odds of held-out rows to ``decide``."""
-
-        def of_log_odds(n_trees: int, raw: Any) -> Any:
-            return decide(n_trees, self._log_odds_in_training(raw))
-
+        """Return a callback that passes raw scores of held-out rows to ``decide``."""
         matrix = DMatrix(
             readable(X, "XGBoost", any_arrow=True),
             missing=self.missing,
@@ -561,7 +557,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             nthread=self.n_jobs,
         )
         rounds: int = self.get_num_boosting_rounds()
-        return Checkpoints(matrix, every, rounds, of_log_odds)
+        return Checkpoints(matrix, every, rounds, decide)
 
     def _no_folds(self) -> str:
         """Return why folds cannot choose the number of trees; nothing if they can."""

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float32Array = NDArray[np.float32]
+from focal_gbm._validation import Float32Array
 
 
 def _pair(n_rows: int) -> tuple[Float32Array, Float32Array]:

@@ -44,9 +44,7 @@ def stamp(model: str, constant: float, *, is_log_odds: bool) -> str:
         elif key == "shrinkage":
             line = "shrinkage=1"
         lines.append(line)
-    # The sizes are those of the trees' text; a stale one aborts the process, and
-    # without them LightGBM reads tree after tree.
-    header = [line for line in head.split("\n") if not line.startswith("tree_sizes=")]
+    header = _without_sizes(head)
     if is_log_odds and not any(line.startswith("objective=") for line in header):
         after = next(
             i for i, v in enumerate(header) if v.startswith("max_feature_idx=")
@@ -54,6 +52,12 @@ def stamp(model: str, constant: float, *, is_log_odds: bool) -> str:
         header.insert(after + 1, LOG_ODDS)
         tail = tail.replace("[objective: custom]", "[objective: binary]", 1)
     return "".join(("\n".join(header), mark, "\n".join(lines), end, tail))
+
+
+def _without_sizes(head: str) -> list[str]:
+    """Return the lines of a header without the sizes of the trees' text: a stale size
+    aborts the process, and without sizes LightGBM reads tree after tree."""
+    return [line for line in head.split("\n") if not line.startswith("tree_sizes=")]
 
 
 # Lines of a tree that a factor on its predictions multiplies.
@@ -68,8 +72,6 @@ def mean_of(models: Sequence[str]) -> str:
     and parameters are those of the first.
     """
     head, *_ = models[0].partition(FIRST_TREE)
-    # the sizes are those of the trees' text; LightGBM reads tree after tree without
-    lines = [line for line in head.split("\n") if not line.startswith("tree_sizes=")]
     factor = 1.0 / len(models)
     trees = []
     for model in models:
@@ -79,7 +81,7 @@ def mean_of(models: Sequence[str]) -> str:
     parameters = models[0].partition("\nparameters:")
     return "".join(
         (
-            "\n".join(lines),
+            "\n".join(_without_sizes(head)),
             "\n\n",
             "\n\n\n".join(blocks),
             f"\n\n{_LAST_TREE}\n",

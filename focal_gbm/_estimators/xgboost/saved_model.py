@@ -68,7 +68,7 @@ def shifted(
     if link == "logit" or abs(wanted) < _SAFE_START:
         booster.set_param(start)
         return booster
-    booster = booster.copy()  # one that has state no scores of the training rows
+    booster = booster.copy()  # one that has kept no scores of the training rows
     booster.set_param(start)
     rest = constant(booster)
     if abs(rest) < 1e-6:
@@ -235,7 +235,7 @@ def restore(booster: Booster) -> tuple[FocalLoss, float, NDArray[Any], Any]:
     calibrator = from_state(state.get("calibrator"))
     if state["classes"] is None:
         msg = (
-            "the model was saved by a version that state no labels of this kind: "
+            "the model was saved by a version that kept no labels of this kind: "
             "classes_ are 0 and 1"
         )
         warnings.warn(msg, UserWarning, stacklevel=3)
