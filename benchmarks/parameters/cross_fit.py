@@ -43,6 +43,7 @@ from benchmarks.common.data import (
     transactions,
 )
 from benchmarks.common.measures import warm_up
+from benchmarks.common.runner import machine
 from benchmarks.common.tables import markdown, write_csv
 from focal_gbm import FocalClassifierCV, FocalLGBMClassifier
 from focal_gbm.metrics import calibration_in_the_large, recall_at_fpr
@@ -162,7 +163,7 @@ def main() -> None:
     text = (
         f"{table['data set'].nunique()} data sets, repeats: {arguments.repeats}; "
         f"focal_gbm {focal_gbm.__version__}, LightGBM {lightgbm.__version__}, Python "
-        f"{platform.python_version()}, one thread.\n\n"
+        f"{platform.python_version()}, one thread of {machine(())['machine']}.\n\n"
         f"{markdown(summary(table).reset_index(), digits=2, index=False)}\n"
     )
     print(text)

@@ -438,3 +438,16 @@ def test_callable_metrics_get_probabilities(link, data):
     one = FocalXGBClassifier(link=link, eval_metric=brier, **SMALL)
     one.fit(X, y, eval_set=[(X, y)], verbose=False)
     assert list(one.evals_result()["validation_0"]) == ["logloss", "brier"]
+
+
+def test_a_file_of_a_version_without_labels(data, tmp_path):
+    """Such a file was written for labels that JSON cannot hold."""
+    X, y = data
+    booster = FocalXGBClassifier(**SMALL).fit(X, y).get_booster()
+    state = json.loads(booster.attr("focal_gbm"))
+    booster.set_attr(focal_gbm=json.dumps({**state, "classes": None}))
+    booster.save_model(tmp_path / "model.ubj")
+    model = FocalXGBClassifier()
+    with pytest.warns(UserWarning, match="saved by a version that kept no labels"):
+        model.load_model(tmp_path / "model.ubj")
+    assert model.classes_.tolist() == [0, 1]
