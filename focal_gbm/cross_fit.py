@@ -60,8 +60,8 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     How a fit proceeds:
 
-    1. Rows are split into folds. Without a splitter, folds are stratified, and a fold
-       has at least one positive.
+    1. Rows are split into folds. Without a splitter, folds are stratified, and without
+       groups a fold has at least one positive.
     2. For each size the folds train side by side. Every 15 trees the log-odds of all
        held-out rows together give the criterion: the log-loss after the best straight
        line, which measures ranking and shape without the error of calibration [1]_.
