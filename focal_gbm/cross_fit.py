@@ -48,7 +48,7 @@ _FIXED = {
 # Trees from one look at the held-out rows to the next.
 _EVERY = 15
 # Trees without a better criterion after which a size is done.
-_PATIENCE = 75
+_PATIENCE = 60
 
 
 class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -65,7 +65,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     2. For each size the folds train side by side. Every 15 trees the log-odds of all
        held-out rows together give the criterion: the log-loss after the best straight
        line, which measures ranking and shape without the error of calibration [1]_.
-       Training stops when the criterion has not improved for 75 trees, or when the
+       Training stops when the criterion has not improved for 60 trees, or when the
        size cannot pass the best size so far.
     3. The size with the best criterion is kept, at its best number of trees.
     4. If every row was held out once, the models of the folds become one booster, whose

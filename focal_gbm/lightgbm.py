@@ -188,9 +188,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     }
 
     _sizes: ClassVar = (
-        {"num_leaves": 127, "min_child_weight": 0.05},
         {"num_leaves": 31},
         {"num_leaves": 8},
+        {"num_leaves": 127, "min_child_weight": 0.05},
     )
     # Minima of rows would count a row of weight 2 once, min_child_weight twice.
     _size_of_all: ClassVar = {
@@ -378,6 +378,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         callbacks.append(WithoutReset())
         if scores_are_predictions(parameters):
             callbacks.append(session.closing)
+            for callback in callbacks:
+                if isinstance(callback, Checkpoints):
+                    callback.closing = session.closing
         with (
             progress_bar(self, Progress) as bars,
             # class weights act in the loss: the parent would multiply them into those

@@ -197,9 +197,9 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     _rare_event_size: ClassVar = {"max_depth": 5, "max_bin": 1024}
 
     _sizes: ClassVar = (
-        {"max_leaves": 127, "min_child_weight": 0.05},
         {"max_leaves": 31},
         {"max_leaves": 8},
+        {"max_leaves": 127, "min_child_weight": 0.05},
     )
     _size_of_all: ClassVar = {
         "grow_policy": "lossguide",

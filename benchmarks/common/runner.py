@@ -38,6 +38,10 @@ PACKAGES = (
     "numpy",
     "pandas",
     "optuna",
+    "autogluon.tabular",
+    "flaml",
+    "perpetual",
+    "self-paced-ensemble",
     "ydf",
     "imlightgbm",
     "bokbokbok",
@@ -69,17 +73,25 @@ def _name_of(key: Record) -> str:
 
 
 def read(path: Path) -> list[Record]:
-    """Return the records of a file, without the records of the machines."""
-    if not path.exists():
-        return []
-    lines = (json.loads(line) for line in path.read_text().splitlines())
-    return [line for line in lines if "machine" not in line]
+    """Return the records of a file, each with the processor of its machine."""
+    records, processor = [], None
+    for line in _lines(path):
+        if "machine" in line:
+            processor = line["machine"]
+        else:
+            records.append(line | {"processor": processor})
+    return records
 
 
 def machines(path: Path) -> list[Record]:
     """Return the records of the machines that wrote a file."""
-    lines = (json.loads(line) for line in path.read_text().splitlines())
-    return [line for line in lines if "machine" in line]
+    return [line for line in _lines(path) if "machine" in line]
+
+
+def _lines(path: Path) -> list[Record]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def described(path: Path) -> str:
@@ -92,9 +104,13 @@ def described(path: Path) -> str:
     return "\n".join(dict.fromkeys(lines))
 
 
-def done(path: Path) -> set[str]:
-    """Return the names of the jobs that have a line."""
-    return {_name_of(record["key"]) for record in read(path)}
+def done(path: Path, processor: str | None = None) -> set[str]:
+    """Return the names of the jobs that have a line, of a processor or of any."""
+    return {
+        _name_of(record["key"])
+        for record in read(path)
+        if processor in (None, record["processor"])
+    }
 
 
 def run(
@@ -104,10 +120,12 @@ def run(
     n_jobs: int,
     limit: float,
     packages: Iterable[str],
+    again: bool = False,
 ) -> None:
     """Run the jobs that have no line yet, ``n_jobs`` at a time.
 
-    A job that takes more than ``limit`` seconds is killed.
+    A job that takes more than ``limit`` seconds is killed. ``again``: lines of other
+    processors do not count, so that times can be compared.
     """
     if "fork" not in multiprocessing.get_all_start_methods():
         message = (
@@ -116,9 +134,9 @@ def run(
         )
         raise SystemExit(message)
     path.parent.mkdir(parents=True, exist_ok=True)
-    have = done(path)
-    running: list[_Running] = []
     here = machine(packages)
+    have = done(path, here["machine"] if again else None)
+    running: list[_Running] = []
     with (
         path.open("a") as file,
         tqdm(
@@ -139,7 +157,7 @@ def run(
                 bar.update()
 
         is_new = any(job.name not in have for job in jobs)
-        if is_new and here not in (machines(path) if have else []):
+        if is_new and here != (machines(path) or [None])[-1]:
             write(here)
         for job in jobs:
             if job.name in have:

@@ -44,6 +44,7 @@ from benchmarks.detection.spaces import Parameters, draw
 FILE = Path(__file__).with_name("results") / "detection.jsonl"
 REPEATS, TRIALS = 5, 25
 LIMIT = 3600.0  # seconds a job
+FIT_LIMIT = 600.0  # seconds a fit without a search
 SMOKE = (  # imbalance-xgboost fails: a run must go on after a failure
     "LightGBM",
     "LightGBM, protected",
@@ -141,16 +142,31 @@ def evaluation_jobs(
         for record in searches
         if "parameters" in record and (key := record["key"])
     }
+    took = _fit_times(file)
     for repeat, (set_name, load) in product(range(n_repeats), loads.items()):
         get = partial(data.capped, load, repeat, MOST_ROWS)
         for name in names:
             key = {"what": "evaluate", "set": set_name, "model": name}
             work = partial(evaluate, BY_NAME[name], repeat)
             default = {**key, "tuned": False, "repeat": repeat}
-            yield runner.Job(default, get, partial(work, {}))
+            limits: Parameters = {}
+            if other := BY_NAME[name].as_long_as:
+                if (set_name, other, repeat) not in took:
+                    continue
+                limits = {"time_limit": took[set_name, other, repeat]}
+            yield runner.Job(default, get, partial(work, limits))
             if tuned := found.get((set_name, name, repeat)):
                 best = {**key, "tuned": True, "repeat": repeat}
                 yield runner.Job(best, get, partial(work, tuned))
+
+
+def _fit_times(file: Path) -> dict[tuple[str, str, int], float]:
+    """Return the time of each fit at default settings."""
+    return {
+        (key["set"], key["model"], key["repeat"]): record["fit_s"]
+        for record in runner.read(file)
+        if "fit_s" in record and not (key := record["key"])["tuned"]
+    }
 
 
 def main() -> None:
@@ -158,21 +174,36 @@ def main() -> None:
     parser = command("detection", __doc__, data=True, jobs=True)
     parser.add_argument("--smoke", action="store_true", help="a few models, in small")
     parser.add_argument("--to", type=Path, metavar="DIR", help="folder of the results")
+    parser.add_argument(
+        "--models", nargs="+", metavar="NAME", help="only these, at default settings"
+    )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="fit again at default settings what another processor has fitted",
+    )
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="at most 5 [5]")
     arguments = parser.parse_args()
     names: Iterable[str] = [model.name for model in MODELS]
-    repeats, trials, to = REPEATS, TRIALS, arguments.to or FILE.parent
+    repeats, trials, to = arguments.repeats, TRIALS, arguments.to or FILE.parent
     if arguments.smoke:
         loads: dict[str, Load] = {"small": small}
-        names, repeats, trials = SMOKE, 2, 2
+        names, repeats, trials = SMOKE, min(repeats, 2), 2
         to = arguments.to or Path(tempfile.mkdtemp())
     else:
         loads = data.data_sets(data.data_folder(arguments.data))
     file = to / FILE.name
     warm_up()
-    options = {"n_jobs": arguments.jobs, "limit": LIMIT, "packages": runner.PACKAGES}
-    for jobs in (
-        tuning_jobs(loads, names, repeats, trials),
-        evaluation_jobs(loads, names, repeats, file),
-    ):
+    options = {"n_jobs": arguments.jobs, "packages": runner.PACKAGES}
+    if not arguments.models and not arguments.again:
+        jobs = tuning_jobs(loads, names, repeats, trials)
+        runner.run(list(jobs), file, limit=LIMIT, **options)
+    names = arguments.models or names
+    options |= {"limit": FIT_LIMIT, "again": arguments.again}
+    # the second round has the models that wait for the fit time of another
+    for _ in range(2):
+        jobs = evaluation_jobs(loads, names, repeats, file)
+        if arguments.again or arguments.models:
+            jobs = (job for job in jobs if not job.key["tuned"])
         runner.run(list(jobs), file, **options)
     print(f"now: python -m benchmarks.detection.report {file}")

@@ -7,6 +7,7 @@ a seed.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +17,12 @@ import pandas as pd
 from lightgbm import LGBMClassifier
 from scipy.special import expit
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import train_test_split
 from xgboost import XGBClassifier
 
 from benchmarks.detection import spaces
 from benchmarks.detection.spaces import Parameters, Space
-from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+from focal_gbm import FocalClassifierCV, FocalLGBMClassifier, FocalXGBClassifier
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Model:
     """Name a model and build it with parameters of its library.
 
     ``group`` is "log-loss", "focal_gbm" or "peer". Only a model with a ``space`` is
-    tuned; the first trial of its search takes the parameters ``first``.
+    tuned; the first trial of its search takes the parameters ``first``. A model with
+    ``as_long_as`` gets the fit time of that model as its parameter ``time_limit``.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Model:
     parameters: Parameters = field(default_factory=dict)
     space: Space | None = None
     first: Parameters = field(default_factory=dict)
+    as_long_as: str | None = None
 
     def build(self, y: np.ndarray, seed: int, **parameters: Any) -> Any:
         """Return an unfitted estimator; ``weight_power`` 1 balances the classes."""
@@ -63,6 +67,99 @@ _xgb, _focal_xgb = (
     _boosted(kind, enable_categorical=True)
     for kind in (XGBClassifier, FocalXGBClassifier)
 )
+
+
+def _cross_fit(kind: Callable[..., Any]) -> Callable[..., Any]:
+    def make(seed: int, **parameters: Any) -> Any:
+        return FocalClassifierCV(kind(seed), **parameters)
+
+    return make
+
+
+class _Stopped:
+    """Hold out a fifth of the rows to stop early, as the tuned defaults do."""
+
+    def __init__(self, kind: Callable[..., Any], seed: int, **parameters: Any) -> None:
+        self.seed = seed
+        self.model = kind(seed, early_stopping_rounds=300, **parameters)
+        is_xgboost = isinstance(self.model, XGBClassifier)
+        self.quiet = {"verbose": False} if is_xgboost else {}
+
+    def fit(self, X: pd.DataFrame, y: np.ndarray) -> Any:
+        rows, held = train_test_split(
+            np.arange(len(y)), test_size=0.2, stratify=y, random_state=self.seed
+        )
+        held_out = [(X.iloc[held], y[held])]
+        self.model.fit(X.iloc[rows], y[rows], eval_set=held_out, **self.quiet)
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        probability: np.ndarray = self.model.predict_proba(X)
+        return probability
+
+
+def _stopped(kind: Callable[..., Any]) -> Callable[..., Any]:
+    def make(seed: int, **parameters: Any) -> Any:
+        return _Stopped(kind, seed, **parameters)
+
+    return make
+
+
+def _flaml(name: str) -> Callable[[int], Any]:
+    def make(seed: int) -> Any:
+        import flaml.default
+
+        return getattr(flaml.default, name)(n_jobs=1, random_state=seed)
+
+    return make
+
+
+def _perpetual(seed: int) -> Any:
+    from perpetual import PerpetualBooster
+
+    return PerpetualBooster(objective="LogLoss", num_threads=1, seed=seed)
+
+
+def _self_paced(seed: int) -> Any:
+    from self_paced_ensemble import SelfPacedEnsembleClassifier
+
+    return SelfPacedEnsembleClassifier(n_jobs=1, random_state=seed)
+
+
+class _AutoGluon:
+    """Bag LightGBM, XGBoost and CatBoost by AutoGluon, as well as the time allows.
+
+    Five folds and no second level: with its eight folds and a trial of stacking, a time
+    limit of a few seconds ends in an error.
+    """
+
+    def __init__(self, seed: int, time_limit: float) -> None:
+        self.seed, self.time_limit = seed, time_limit
+
+    def fit(self, X: pd.DataFrame, y: np.ndarray) -> Any:
+        from autogluon.tabular import TabularPredictor
+
+        extra = {"extra_trees": True, "ag_args": {"name_suffix": "XT"}}
+        with tempfile.TemporaryDirectory() as folder:
+            self.model = TabularPredictor(
+                "y", eval_metric="average_precision", path=folder, verbosity=0
+            ).fit(
+                _named(X).assign(y=y),
+                presets="best_quality",
+                num_bag_folds=5,
+                num_stack_levels=0,
+                dynamic_stacking=False,
+                time_limit=self.time_limit,
+                hyperparameters={"GBM": [extra, {}], "XGB": {}, "CAT": {}},
+                ag_args_ensemble={"fold_fitting_strategy": "sequential_local"},
+                num_cpus=1,
+            )
+            self.model.persist()
+        return self
+
+    def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
+        probability: np.ndarray = self.model.predict_proba(_named(X)).to_numpy()
+        return probability
 
 
 def _hist(seed: int, weight: float = 1.0, **parameters: Any) -> Any:
@@ -112,16 +209,19 @@ class _YDF:
         )
 
     def fit(self, X: pd.DataFrame, y: np.ndarray) -> Any:
-        self.model = self.learner.train(self._named(X).assign(y=y), verbose=0)
+        self.model = self.learner.train(self._strings(X).assign(y=y), verbose=0)
         return self
 
     def predict_proba(self, X: pd.DataFrame) -> np.ndarray:
-        p = self.model.predict(self._named(X))
+        p = self.model.predict(self._strings(X))
         return np.column_stack([1 - p, p])
 
-    def _named(self, X: pd.DataFrame) -> pd.DataFrame:
-        X = X.astype(dict.fromkeys(X.select_dtypes("category"), str))
-        return X.set_axis([str(name) for name in X.columns], axis=1)
+    def _strings(self, X: pd.DataFrame) -> pd.DataFrame:
+        return _named(X.astype(dict.fromkeys(X.select_dtypes("category"), str)))
+
+
+def _named(X: pd.DataFrame) -> pd.DataFrame:
+    return X.set_axis([str(name) for name in X.columns], axis=1)
 
 
 class _Margin:
@@ -205,7 +305,28 @@ class _ImbalanceXGBoost:
 PROTECTED = {"boost_from_average": False, "min_child_weight": 1.0}
 _LGBM_POINT = FocalLGBMClassifier.rare_event_params()
 _XGB_POINT = FocalXGBClassifier.rare_event_params()
+# Tables of D. Holzmueller, L. Grinsztajn, I. Steinwart, "Better by default: strong
+# pre-tuned MLPs and boosted trees on tabular data", 2024, arXiv 2407.04491.
+_TD_LGBM = {
+    "n_estimators": 1000,
+    "learning_rate": 0.04,
+    "num_leaves": 50,
+    "min_child_samples": 40,
+    "min_child_weight": 1e-7,
+    "subsample": 0.75,
+    "subsample_freq": 1,
+}
+_TD_XGB = {
+    "n_estimators": 1000,
+    "learning_rate": 0.08,
+    "max_depth": 6,
+    "min_child_weight": 5e-6,
+    "reg_lambda": 0.0,
+    "colsample_bylevel": 0.9,
+    "subsample": 0.65,
+}
 LOG_LOSS, OURS, PEERS = "log-loss", "focal_gbm", "peer"
+CROSS_FIT = "FocalClassifierCV, LightGBM"
 
 MODELS = (
     Model(
@@ -282,6 +403,33 @@ MODELS = (
         _focal_xgb,
         _XGB_POINT,
     ),
+    Model(CROSS_FIT, OURS, _cross_fit(_focal_lgbm)),
+    Model(
+        "FocalClassifierCV, LightGBM, refitted",
+        OURS,
+        _cross_fit(_focal_lgbm),
+        {"ensemble": False},
+    ),
+    Model("FocalClassifierCV, XGBoost", OURS, _cross_fit(_focal_xgb)),
+    Model("AutoGluon", LOG_LOSS, _AutoGluon, as_long_as=CROSS_FIT),
+    Model("FLAML zero-shot, LightGBM", LOG_LOSS, _flaml("LGBMClassifier")),
+    Model("FLAML zero-shot, XGBoost", LOG_LOSS, _flaml("XGBClassifier")),
+    Model("tuned defaults, LightGBM", LOG_LOSS, _stopped(_lgbm), _TD_LGBM),
+    Model("tuned defaults, XGBoost", LOG_LOSS, _stopped(_xgb), _TD_XGB),
+    Model(
+        "tuned defaults, FocalLGBM gamma 0",
+        OURS,
+        _stopped(_focal_lgbm),
+        _TD_LGBM | {"focal_gamma": 0.0},
+    ),
+    Model(
+        "tuned defaults, FocalXGB gamma 0",
+        OURS,
+        _stopped(_focal_xgb),
+        _TD_XGB | {"focal_gamma": 0.0},
+    ),
+    Model("PerpetualBooster", LOG_LOSS, _perpetual),
+    Model("self-paced ensemble", PEERS, _self_paced),
     Model(
         "CatBoost Focal",
         PEERS,

@@ -132,14 +132,14 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
         Returns
         -------
         sizes : list of dict
-            Parameters of the library: trees of 127 leaves that may hold few rows, of
-            31 and of 8 leaves.
+            Parameters of the library: trees of 31 leaves, of 8, and of 127 leaves that
+            may hold few rows.
 
         Examples
         --------
         >>> from focal_gbm import FocalLGBMClassifier
         >>> [size["num_leaves"] for size in FocalLGBMClassifier.tree_sizes()]
-        [127, 31, 8]
+        [31, 8, 127]
         """
         shared = {k: v for k, v in RARE_EVENTS.items() if k != "n_estimators"}
         return [{**shared, **cls._size_of_all, **size} for size in cls._sizes]

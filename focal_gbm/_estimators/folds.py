@@ -17,7 +17,7 @@ from focal_gbm._validation import Float64Array
 # Enough from the line of the checkpoint before; separated classes have no best line.
 _NEWTON_STEPS = 12
 # Checkpoints over which a gain is measured, and the least that gains can fall by.
-_WINDOW = 3
+_WINDOW = 2
 _SLOWEST_DECAY = 0.9
 
 

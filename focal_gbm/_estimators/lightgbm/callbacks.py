@@ -61,6 +61,7 @@ class Closing:
         self._training = training
         self._iteration = -1
         self._constant = 0.0
+        self._surplus: Any = 0.0
 
     def __call__(self, env: CallbackEnv) -> None:
         # an iteration more would change the scores; one that is stopped early has no
@@ -69,9 +70,31 @@ class Closing:
             env.model.eval_train(self._measure)
             self._iteration = env.iteration + 1
 
+    def at(self, booster: Booster, kept: int) -> None:
+        """Find the constant of the first ``kept`` trees of a booster in training."""
+        surplus = booster.current_iteration() - kept
+        if surplus > kept:  # constant() has less to predict
+            return
+        if surplus:
+            self._surplus = self._predicted(
+                booster, start_iteration=kept, num_iteration=surplus
+            )
+        booster.eval_train(self._measure)
+        self._iteration = kept
+
     def _measure(self, raw: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
-        self._constant = self._training.closing_constant(raw)
+        self._constant = self._training.closing_constant(raw - self._surplus)
         return "closing constant", self._constant, False
+
+    def _predicted(self, booster: Booster, **trees: int) -> Any:
+        """Return the raw scores of the training rows, by all trees or by some."""
+        training = self._training
+        return booster.predict(
+            _as_parent_reads(training.X),
+            raw_score=True,
+            num_threads=training.n_jobs,
+            **trees,
+        )
 
     def constant(self, booster: Booster) -> float:
         """Return the closing constant for the trees that predictions use."""
@@ -80,9 +103,7 @@ class Closing:
         if ran_through and booster.best_iteration in (-1, 0, self._iteration):
             return self._constant
         training = self._training
-        raw = booster.predict(
-            _as_parent_reads(training.X), raw_score=True, num_threads=training.n_jobs
-        )
+        raw = self._predicted(booster)
         # predict does not know the initial scores of the rows
         if training.init_score is not None:
             raw = raw + training.init_score
@@ -117,8 +138,11 @@ class Checkpoints:
     """Callback that passes raw scores of held-out rows on, once in ``every`` trees.
 
     ``decide`` takes the number of trees and the raw scores. It returns the number of
-    trees to keep, which ends the training, or None.
+    trees to keep, which ends the training, or None. ``closing`` finds the constant of
+    these trees then.
     """
+
+    closing: Closing | None = None
 
     def __init__(
         self,
@@ -152,4 +176,6 @@ class Checkpoints:
         self._n_trees = n_trees
         kept = self._decide(n_trees, self._raw)
         if kept is not None:
+            if self.closing is not None:
+                self.closing.at(env.model, kept)
             raise EarlyStopException(kept - 1, [])
