@@ -37,6 +37,8 @@ FILES = (
 )
 # Rows of these and of the Handbook chose rare_event_params().
 DEVELOPMENT = ("sales_reports", "cover", "smtp", "mammography", "satimage2")
+# Rows of these chose the sizes and the race of FocalClassifierCV, beside others.
+CROSS_FIT_DEVELOPMENT = (*DEVELOPMENT, "vehicle_claims")
 HANDBOOK, HANDBOOK_SET = "handbook_transactions", "handbook"
 HANDBOOK_WEEKS = ("2018-06-04", "2018-07-02", "2018-07-30")
 # Three weeks apart, so that repeats share no row.
