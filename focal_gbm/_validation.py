@@ -270,6 +270,36 @@ def check_weights(
     return weights
 
 
+def check_maturity(
+    label_maturity: ArrayLike | None,
+    n_rows: int | None = None,
+    name: str = "label_maturity",
+) -> Float64Array | None:
+    """Return maturities of labels as float64, or None where all labels are final."""
+    if label_maturity is None:
+        return None
+    maturity = check_vector(label_maturity, name, np.float64, n_rows)
+    bad = ~((maturity > 0) & (maturity <= 1))
+    if bad.any():
+        row = int(bad.argmax())
+        msg = (
+            f"{name} must be in (0, 1], the probability that a positive of the row "
+            f"would be known by now, got {maturity[row]} in row {row}; leave out rows "
+            "so young that no positive can be known, and pass 1 for labels that are "
+            "final"
+        )
+        raise ValueError(msg)
+    return None if (maturity == 1).all() else maturity
+
+
+def immaturity_of(maturity: Float64Array | None, dtype: Any) -> NDArray[Any] | None:
+    """Return (1 - c) / c of maturities c, as the loops need it."""
+    if maturity is None:
+        return None
+    with np.errstate(over="ignore"):  # infinite where a positive is never known
+        return ((1.0 - maturity) / maturity).astype(dtype, copy=False)
+
+
 def did_you_mean(name: str, known: Collection[str]) -> str:
     """Return the end of a message: the known name that is closest, if any is."""
     by_case = {other.lower(): other for other in known}

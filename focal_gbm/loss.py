@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,10 +22,12 @@ from focal_gbm._validation import (
     check_alpha,
     check_heaviest,
     check_labels,
+    check_maturity,
     check_option,
     check_real,
     check_scores,
     check_weights,
+    immaturity_of,
     suggest_parameters,
 )
 
@@ -63,6 +66,12 @@ class FocalLoss:
         gradient  -(2 y - 1) alpha_y omega(x) expit(-(2 y - 1) x)
         Hessian   alpha_y omega(x) expit(x) expit(-x)    (expected: Fisher scoring)
 
+    Labels that arrive late: where a positive of a row would be known by now with
+    probability c, the loss at gamma 0 is that of the labels seen, -log(c p) or
+    -log(1 - c p) with p = expit(f) [3]_. Its derivatives are those above, but for the
+    factor c (1 - p) / (1 - c p) in the gradient of rows seen as 0 and in the Hessian;
+    the minimiser f is the log-odds of the true class.
+
     Parameters
     ----------
     gamma : float in [0, 1000], default=2.0
@@ -100,6 +109,9 @@ class FocalLoss:
     .. [2] N. Charoenphakdee, J. Vongkulbhisal, N. Chairatanakul, M. Sugiyama. On
        focal loss for class-posterior probability estimation: a theoretical
        perspective. CVPR 2021, Theorem 11. arXiv:2011.09172
+    .. [3] O. Chapelle. Modeling delayed feedback in display advertising. KDD 2014; with
+       one c for all rows: C. Elkan, K. Noto. Learning classifiers from only positive
+       and unlabeled data. KDD 2008.
 
     Examples
     --------
@@ -139,6 +151,7 @@ class FocalLoss:
         y_true: ArrayLike,
         raw_prediction: ArrayLike,
         sample_weight: ArrayLike | None = None,
+        label_maturity: ArrayLike | None = None,
     ) -> Float64Array:
         """Return the weighted loss of each row, not averaged.
 
@@ -151,6 +164,10 @@ class FocalLoss:
             of the focal score. Infinite scores are allowed, NaN is refused.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights >= 0, not all 0; None: 1 each.
+        label_maturity : array-like of shape (n_samples,) or None, default=None
+            Values in (0, 1]: the probability that a positive of the row would be known
+            by now. None: 1 each, labels are final. For link "posterior" and gamma 0
+            only: with gamma > 0 the derivatives have a closed form, the loss has none.
 
         Returns
         -------
@@ -162,19 +179,35 @@ class FocalLoss:
         ------
         ValueError
             If a label is not 0 or 1, a score is NaN, a weight is negative or not
-            finite, all weights are 0, or lengths differ.
+            finite, all weights are 0, a maturity is outside (0, 1] or cannot be used,
+            or lengths differ.
 
         Examples
         --------
         >>> from focal_gbm import FocalLoss
         >>> FocalLoss(gamma=0.0).loss([0, 1], [0.0, 0.0]).round(4)
         array([0.6931, 0.6931])
+        >>> FocalLoss(gamma=0.0).loss([0], [0.0], label_maturity=[0.5]).round(4)
+        array([0.2877])
         """
         score, y, weight = _checked(y_true, raw_prediction, sample_weight)
+        maturity = self._maturity(label_maturity, len(score))
+        if maturity is not None and self.gamma > 0:
+            msg = (
+                f"the loss with label_maturity needs gamma=0, got {self.gamma}: with "
+                "gamma > 0 only its derivatives have a closed form; measure the "
+                "log-loss, with FocalLoss(gamma=0)"
+            )
+            raise ValueError(msg)
+        x = score + self.shift
         if self.link == "posterior":  # the kernel is the classic form, of z
             score = _mapped(cpu.fill_raw_score, score + self.shift, self.gamma)
         out = np.empty_like(score)
         cpu.fill_loss(score, y, self.gamma, out)
+        if maturity is not None:
+            ratio = self.class_weights[0] / self.class_weights[1]
+            late = _late_log_loss(x, maturity, ratio)
+            out = np.where(y > 0, out - np.log(maturity), late)
         out *= np.where(y > 0, self.class_weights[1], self.class_weights[0])
         if weight is None:
             return out
@@ -186,6 +219,7 @@ class FocalLoss:
         y_true: ArrayLike,
         raw_prediction: ArrayLike,
         sample_weight: ArrayLike | None = None,
+        label_maturity: ArrayLike | None = None,
     ) -> Float64Array:
         """Return d loss / d raw_prediction of each row.
 
@@ -198,6 +232,9 @@ class FocalLoss:
             of the focal score. Infinite scores are allowed, NaN is refused.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights in [0, 4e307), not all 0; None: 1 each.
+        label_maturity : array-like of shape (n_samples,) or None, default=None
+            Values in (0, 1]: the probability that a positive of the row would be known
+            by now. None: 1 each, labels are final. For link "posterior" only.
 
         Returns
         -------
@@ -216,13 +253,16 @@ class FocalLoss:
         >>> FocalLoss(gamma=0.0).gradient([0, 1], [0.0, 0.0])
         array([ 0.5, -0.5])
         """
-        return self.gradient_hessian(y_true, raw_prediction, sample_weight)[0]
+        return self.gradient_hessian(
+            y_true, raw_prediction, sample_weight, label_maturity
+        )[0]
 
     def gradient_hessian(
         self,
         y_true: ArrayLike,
         raw_prediction: ArrayLike,
         sample_weight: ArrayLike | None = None,
+        label_maturity: ArrayLike | None = None,
     ) -> tuple[Float64Array, Float64Array]:
         """Return the first and second derivative of the loss of each row.
 
@@ -238,6 +278,9 @@ class FocalLoss:
             of the focal score. Infinite scores are allowed, NaN is refused.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights in [0, 4e307), not all 0; None: 1 each.
+        label_maturity : array-like of shape (n_samples,) or None, default=None
+            Values in (0, 1]: the probability that a positive of the row would be known
+            by now. None: 1 each, labels are final. For link "posterior" only.
 
         Returns
         -------
@@ -258,6 +301,7 @@ class FocalLoss:
         (array([-0.4001]), array([0.000134]))
         """
         score, y, weight = _checked(y_true, raw_prediction, sample_weight)
+        maturity = self._maturity(label_maturity, len(score))
         form: Exact | ExactPosterior
         if self.link == "posterior":
             form, shift = ExactPosterior(self.gamma), self.shift
@@ -269,8 +313,9 @@ class FocalLoss:
         # checked before the loop, which does not report the number of a bad row
         limit = cpu.too_heavy(weights, np.float64)
         check_heaviest(weight, limit, np.float64)
+        immaturity = immaturity_of(maturity, np.float64)
         cpu.fill_derivatives(
-            form, score, y, weight, weights, limit, shift, gradient, hessian
+            form, score, y, weight, immaturity, weights, limit, shift, gradient, hessian
         )
         return gradient, hessian
 
@@ -363,12 +408,17 @@ class FocalLoss:
         return _mapped(cpu.fill_raw_score, x + self.shift, self.gamma)
 
     def constant(
-        self, y_true: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        y_true: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        label_maturity: ArrayLike | None = None,
     ) -> float:
         """Return the constant ``raw_prediction`` of least total loss.
 
-        Its probability is the weighted rate of class 1. A class without weight counts
-        as half of one average row, so that the constant is always finite.
+        Its probability is the weighted rate of class 1; with maturities c, the sum of
+        w y over the sum of w c, at which as many positives are expected to be known as
+        are. A class without weight counts as half of one average row, so that the
+        constant is always finite.
 
         Parameters
         ----------
@@ -376,6 +426,9 @@ class FocalLoss:
             Labels, 0 or 1; at least one row.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights >= 0, not all 0; None: 1 each.
+        label_maturity : array-like of shape (n_samples,) or None, default=None
+            Values in (0, 1]: the probability that a positive of the row would be known
+            by now. None: 1 each, labels are final. For link "posterior" only.
 
         Returns
         -------
@@ -394,10 +447,38 @@ class FocalLoss:
         >>> round(FocalLoss().constant([0] * 999 + [1]), 4)
         -6.9068
         """
-        return float(self.raw_prediction([base_log_odds(y_true, sample_weight)])[0])
+        y = check_labels(y_true)
+        maturity = self._maturity(label_maturity, len(y))
+        log_odds = base_log_odds(y, sample_weight, maturity)
+        return float(self.raw_prediction([log_odds])[0])
+
+    def _maturity(self, values: ArrayLike | None, n_rows: int) -> Float64Array | None:
+        if values is not None and self.link != "posterior":
+            msg = (
+                f"label_maturity needs link='posterior', got {self.link!r}: the raw "
+                "score must be the log-odds of the class"
+            )
+            raise ValueError(msg)
+        return check_maturity(values, n_rows)
 
 
-def base_log_odds(y_true: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+def _late_log_loss(x: Float64Array, maturity: Float64Array, ratio: float) -> Any:
+    """Return the integral of c expit(x) / (1 + (1 - c) ratio exp(x)) up to x, the loss
+    of a row seen as 0; -log(1 - c p) for ratio 1."""
+    q = (1.0 - maturity) * ratio
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        size = 1.0 / (np.exp(-x) + q)
+        by_q = np.log1p((1.0 - q) * size) / (1.0 - q)
+    # by its limit where q is 1, and as log-loss where labels are final
+    late = np.where(q == 1.0, size, by_q)
+    return np.where(maturity == 1.0, np.logaddexp(0.0, x), maturity * late)
+
+
+def base_log_odds(
+    y_true: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    maturity: Float64Array | None = None,
+) -> float:
     """Return the log-odds of the weighted rate of class 1, always finite."""
     y = check_labels(y_true)
     if len(y) == 0:
@@ -408,6 +489,8 @@ def base_log_odds(y_true: ArrayLike, sample_weight: ArrayLike | None = None) -> 
     weight = np.ones_like(y) if weight is None else near_one(weight)
     positive = float(weight.sum(where=y > 0))
     negative = float(weight.sum(where=y == 0))
+    if maturity is not None:  # of the true class, whose positives are not all known
+        negative = max(float((weight * maturity).sum()) - positive, 0.0)
     # in place of an empty class, whose logarithm would be -inf
     half_a_row = 0.5 * (positive + negative) / np.count_nonzero(weight)
     return math.log(positive or half_a_row) - math.log(negative or half_a_row)

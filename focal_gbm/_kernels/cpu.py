@@ -19,7 +19,9 @@ from focal_gbm._kernels.formulas import (
     classic_loss,
     coarse,
     derivatives,
+    least,
     log_odds,
+    matured,
     omega,
     probability,
     raw_score,
@@ -90,9 +92,12 @@ def _scores_of(raw, block):
 
 # int32 throughout: a 64-bit flag would halve the number of rows in a vector.
 @njit(**ROW_OPTIONS)
-def _fill_block(form, scores, y, weight, weights, limit, shift, gradient, hessian):
+def _fill_block(
+    form, scores, y, weight, immaturity, weights, limit, shift, gradient, hessian
+):
     """Write the derivatives of a block and return whether it has a bad row."""
     seen = _NOTHING
+    ratio = weights[0] / weights[1]
     for i in range(gradient.shape[0]):
         score = (gradient[i] if scores is None else scores[i]) + shift
         label = y[i]
@@ -105,8 +110,13 @@ def _fill_block(form, scores, y, weight, weights, limit, shift, gradient, hessia
             is_good &= (sample >= 0) & (sample < limit)
         seen = np.int32(seen | (_NOTHING if is_good else _BAD_ROW))
         g, h = derivatives(form, score, positive)
+        if immaturity is not None:
+            share = matured(score, immaturity[i], ratio)
+            g, h = (g if positive else g * share), h * share
         # rounded first, so that weight 2 gives exactly twice the derivatives
         g, h = coarse(w * g), coarse(w * h)
+        if immaturity is not None:
+            h = h if h > least(h) else least(h)
         if weight is not None:
             g, h = sample * g, sample * h
         gradient[i] = g
@@ -116,7 +126,7 @@ def _fill_block(form, scores, y, weight, weights, limit, shift, gradient, hessia
 
 @_compiled(nogil=True, **ROW_OPTIONS)
 def _fill_chunks(
-    form, raw, y, weight, weights, limit, shift, gradient, hessian, ledger
+    form, raw, y, weight, immaturity, weights, limit, shift, gradient, hessian, ledger
 ):
     """Claim chunks until all are done; write derivatives and flags of bad rows."""
     n = gradient.shape[0]
@@ -135,6 +145,7 @@ def _fill_chunks(
                 _scores(_part(raw, start, stop), block),
                 y[start:stop],
                 _part(weight, start, stop),
+                _part(immaturity, start, stop),
                 weights,
                 limit,
                 shift,
@@ -162,6 +173,7 @@ def fill_derivatives(
     raw: NDArray[Any] | None,
     y: NDArray[Any],
     weight: NDArray[Any] | None,
+    immaturity: NDArray[Any] | None,
     weights: tuple[Any, Any],
     limit: Any,
     shift: Any,
@@ -171,18 +183,20 @@ def fill_derivatives(
 ) -> bool:
     """Write the weighted derivatives of each row and return whether all rows are good.
 
-    The dtype of ``gradient`` is the dtype of the arithmetic. ``weights`` are the
-    weights of class 0 and class 1, and ``limit`` is ``too_heavy(weights, dtype)``. A
-    row is bad if its score is NaN, its label is not 0 or 1, or its weight is negative,
-    NaN or not below ``limit``. Scores of another dtype are converted into ``gradient``,
-    which saves a buffer; with ``raw`` None they are there already. ``team`` is the
-    runtime and the number of threads that share the chunks.
+    The dtype of ``gradient`` is the dtype of the arithmetic. ``immaturity`` is that of
+    ``matured``, for a form whose scores are log-odds. ``weights`` are the weights of
+    class 0 and class 1, and ``limit`` is ``too_heavy(weights, dtype)``. A row is bad if
+    its score is NaN, its label is not 0 or 1, or its weight is negative, NaN or not
+    below ``limit``. Scores of another dtype are converted into ``gradient``, which
+    saves a buffer; with ``raw`` None they are there already. ``team`` is the runtime
+    and the number of threads that share the chunks.
     """
     runtime, n_threads = team
     # the number of chunks claimed, then a flag for each chunk
     n_chunks = -(-len(gradient) // CHUNK)
     ledger = np.zeros(1 + n_chunks, OWN if n_threads == 1 else SHARED)
-    work = form, raw, y, weight, weights, limit, shift, gradient, hessian, ledger
+    rows = raw, y, weight, immaturity
+    work = form, *rows, weights, limit, shift, gradient, hessian, ledger
     if n_threads == 1:
         _fill_chunks(*work)
     else:

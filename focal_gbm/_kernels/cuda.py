@@ -21,7 +21,7 @@ from numba.core.errors import NumbaPerformanceWarning
 from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm._kernels.buffers import Pair
-from focal_gbm._kernels.formulas import LogLoss, coarse, derivatives
+from focal_gbm._kernels.formulas import LogLoss, coarse, derivatives, least, matured
 from focal_gbm._validation import (
     as_rows,
     check_heaviest,
@@ -33,11 +33,12 @@ _THREADS = 256  # a block
 
 
 @cuda.jit
-def _fill(form, rows, weight_0, weight_1, shift, gradient, hessian, bad):
+def _fill(form, rows, immaturity, weight_0, weight_1, shift, gradient, hessian, bad):
     """Write the derivatives of each row, the gradient over the scores.
 
     ``rows`` holds the weight of each row, with the sign of its class: positive for
     class 1, negative for class 0. One array in place of two halves the reads.
+    ``immaturity`` has no element where labels are final.
     """
     i = cuda.grid(1)
     # the last block may have more threads than rows
@@ -47,9 +48,16 @@ def _fill(form, rows, weight_0, weight_1, shift, gradient, hessian, bad):
         positive = row > 0
         g, h = derivatives(form, score, positive)
         w = weight_1 if positive else weight_0
+        is_late = immaturity.shape[0] > 0
+        if is_late:
+            share = matured(score, immaturity[i], weight_0 / weight_1)
+            g, h = (g if positive else g * share), h * share
         sample = np.float32(abs(row))
-        gradient[i] = sample * coarse(w * g)
-        hessian[i] = sample * coarse(w * h)
+        g, h = coarse(w * g), coarse(w * h)
+        if is_late and h < least(h):
+            h = least(h)
+        gradient[i] = sample * g
+        hessian[i] = sample * h
         # threads race to write, but all write the same value
         if score != score:
             bad[0] = True
@@ -79,6 +87,7 @@ class Loop:
         n_rows: int,
         device: str,
         limit: float = np.inf,
+        immaturity: NDArray[np.float32] | None = None,
     ) -> None:
         y = check_labels(labels, n_rows)
         sample_weight = check_weights(weight, n_rows)
@@ -90,6 +99,9 @@ class Loop:
         self._device = device
         with _on(device):
             self._rows = cuda.to_device(rows)
+            self._immaturity = cuda.to_device(
+                np.empty(0, np.float32) if immaturity is None else immaturity
+            )
             self._bad = cuda.to_device(np.zeros(1, np.bool_))
             self._pair = Pair(_pair)
 
@@ -112,7 +124,14 @@ class Loop:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NumbaPerformanceWarning)
                 _fill[blocks, _THREADS](
-                    form, self._rows, *weights, shift, gradient, hessian, self._bad
+                    form,
+                    self._rows,
+                    self._immaturity,
+                    *weights,
+                    shift,
+                    gradient,
+                    hessian,
+                    self._bad,
                 )
             # the copy waits for the loop, so that the derivatives are ready to read
             is_bad = bool(self._bad.copy_to_host()[0])

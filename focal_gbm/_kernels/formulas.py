@@ -98,6 +98,7 @@ _BIAS = np.int32(127)
 _KEPT_BITS, _HALF_STEP = np.int32(-16), np.int32(8)
 _SHIFT = np.int32(23)  # bits of the fraction, to the right of the exponent
 _MAX_EXPONENT = np.float32(87.0)  # exp(-87) is still a normal float32
+_LEAST_32, _LEAST_64 = np.finfo(np.float32).tiny, float(np.finfo(np.float64).tiny)
 
 
 def const(value: float, like: Any) -> Any:
@@ -110,6 +111,18 @@ def _const(value, like):
     if like == types.float32:
         return lambda value, like: np.float32(value)
     return lambda value, like: np.float64(value)
+
+
+def least(like: Any) -> Any:
+    """Return the smallest positive normal number in the dtype of ``like``."""
+    return _LEAST_64
+
+
+@overload(least, jit_options=_OPTIONS)
+def _least(like):
+    if like == types.float32:
+        return lambda like: _LEAST_32
+    return lambda like: _LEAST_64
 
 
 def limit(like: Any) -> Any:
@@ -306,6 +319,26 @@ def probability(x):
     u = exp_neg(bounded_size(x))
     inverse = const(1.0, x) / (const(1.0, x) + u)
     return inverse * (u if x < 0 else const(1.0, x)), inverse * inverse * u
+
+
+@formula
+def matured(x, immaturity, ratio):
+    """Return c (1 - p) / (1 - c p), the share of log-loss that late labels leave.
+
+    A positive row would be known as one by now with probability c, and ``immaturity``
+    is (1 - c) / c, which float32 can hold for c near 1 as for c near 0. p = expit(f) is
+    the probability of the true class, and ``ratio`` is exp(f - x), the weight of class
+    0 over that of class 1. The derivatives of -log(c p) and -log(1 - c p) are those of
+    log-loss, but for this factor: in the gradient of rows seen as 0, and in the
+    expected Hessian (Chapelle 2014, "Modeling delayed feedback in display advertising",
+    with the distribution of the delay known).
+    """
+    u = exp_neg(bounded_size(x))
+    one = const(1.0, x)
+    top, bottom = (u, one) if x > 0 else (one, u)
+    share = top / (top + immaturity * (top + ratio * bottom))
+    # a ratio beyond float32 is infinite, and 0 times it is NaN
+    return share if immaturity > 0 else one
 
 
 @formula

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from focal_gbm._validation import (
     Float32Array,
+    Float64Array,
     check_heaviest,
     check_labels,
+    check_maturity,
     check_real,
     check_vector,
     check_weights,
@@ -105,6 +107,34 @@ def as_scores(raw: Any) -> NDArray[Any]:
 def check_offset(value: Any) -> float:
     """Return the offset of raw scores; float32 can hold its sum with any raw score."""
     return check_real(value, "offset", low=-1e30, high=1e30)
+
+
+def kept_maturity(values: Any, link: str) -> Float64Array | None:
+    """Return maturities of labels as a read-only copy, or None if all are final."""
+    if values is not None and link != "posterior":
+        msg = (
+            f"label_maturity needs link='posterior', got {link!r}: the raw score must "
+            "be the log-odds of the class"
+        )
+        raise ValueError(msg)
+    maturity = check_maturity(values)
+    if maturity is None:
+        return None
+    maturity = maturity.copy()
+    maturity.flags.writeable = False
+    return maturity
+
+
+def check_one_each(maturity: NDArray[Any], n_rows: int) -> None:
+    """Refuse rows other than those whose maturities are known."""
+    if len(maturity) != n_rows:
+        msg = (
+            f"label_maturity has {len(maturity)} values, but the booster passes "
+            f"{n_rows} rows: the values belong to the rows of one data set, in its "
+            "order, so that folds need an objective each and evaluation sets a metric "
+            "each"
+        )
+        raise ValueError(msg)
 
 
 def raise_for_bad_row(

@@ -36,7 +36,7 @@ class Kept(threading.local):
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return Kept, ()
 
-    def loop(self, call: Call, device: str, limit: float) -> Any:
+    def loop(self, call: Call, device: str, limit: float, immaturity: Any) -> Any:
         """Return the loop on the device, which has the labels and weights of the
         call."""
         from focal_gbm._kernels.cuda import Loop
@@ -45,7 +45,8 @@ class Kept(threading.local):
         loop = None if data is None else self.loops.get(data)
         # equal scores: boosting begins, perhaps with other labels or weights
         if loop is None or raw[0] == raw[-1] == raw[len(raw) // 2]:
-            loop = Loop(call.labels, call.weight, len(raw), device, limit)
+            rows = call.labels, call.weight, len(raw)
+            loop = Loop(*rows, device, limit, immaturity)
             if data is not None:
                 self.loops[data] = loop
         return loop

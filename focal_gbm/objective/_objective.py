@@ -23,6 +23,7 @@ from focal_gbm._validation import (
     check_n_jobs,
     check_option,
     check_positive,
+    immaturity_of,
     suggest_parameters,
 )
 from focal_gbm.loss import FocalLoss
@@ -30,6 +31,8 @@ from focal_gbm.objective._call import (
     Call,
     c_interface,
     check_offset,
+    check_one_each,
+    kept_maturity,
     raise_for_bad_row,
     read_call,
 )
@@ -87,6 +90,11 @@ class FocalObjective:
     offset : float in [-1e30, 1e30], default=0.0
         Constant added to every raw score: where boosting begins, for boosters that
         begin a custom objective at 0. Add it to the predictions too.
+    label_maturity : array-like of shape (n_samples,) or None, default=None
+        Values in (0, 1], one for each training row in its order: the probability that a
+        positive of the row would be known by now (formulas: :class:`FocalLoss`). None:
+        1 each, labels are final. For the default link only. The objective is then made
+        for these rows: it refuses others, such as those of ``lgb.cv``.
     device : {"cpu", "cuda", "cuda:<ordinal>"}, default="cpu"
         Device that computes the derivatives. If XGBoost trains on a GPU, name the same
         device here: gradient and Hessian then stay there, and labels and weights of a
@@ -125,6 +133,7 @@ class FocalObjective:
     hessian: str = field(default="expected", kw_only=True)
     scale: float = field(default=1.0, kw_only=True)
     offset: float = field(default=0.0, kw_only=True)
+    label_maturity: Any = field(default=None, kw_only=True, repr=False, compare=False)
     device: str = field(default="cpu", kw_only=True)
     n_jobs: int = field(default=1, kw_only=True)
 
@@ -136,6 +145,8 @@ class FocalObjective:
         object.__setattr__(self, "scale", check_positive(self.scale, "scale"))
         object.__setattr__(self, "offset", check_offset(self.offset))
         check_option(self.hessian, "hessian", CLASSIC_FORMS)
+        maturity = kept_maturity(self.label_maturity, self.link)
+        object.__setattr__(self, "label_maturity", maturity)
         check_device(self.device)
         object.__setattr__(self, "n_jobs", check_n_jobs(self.n_jobs))
         if self.link == "posterior" and self.hessian != "expected":
@@ -202,9 +213,11 @@ class FocalObjective:
             As a call of the objective returns them.
         """
         raw, kept = call.raw, self._kept
-        form, weights, limit, shift = self._plan
+        form, weights, limit, shift, immaturity = self._plan
+        if immaturity is not None:
+            check_one_each(immaturity, len(raw))
         if self.device != "cpu" and len(raw) and kept.device_works(self.device):
-            loop = kept.loop(call, self.device, limit)
+            loop = kept.loop(call, self.device, limit, immaturity)
             gradient, hessian, is_good = loop.run(raw, form, weights, shift)
             if not is_good:
                 raise_for_bad_row(raw)
@@ -219,26 +232,37 @@ class FocalObjective:
         if over_scores and raw.dtype == np.float32 and raw.flags.writeable:
             # pages of the buffer that no loop writes to take no memory
             scores, gradient = None, raw
+        rows = scores, labels, weight, immaturity
         is_good = cpu.fill_derivatives(
-            form, scores, labels, weight, weights, limit, shift, gradient, hessian, team
+            form, *rows, weights, limit, shift, gradient, hessian, team
         )
         if not is_good:
             raise_for_bad_row(raw, call.labels, call.weight, limit)
         return gradient, hessian
 
     @cached_property
-    def _plan(self) -> tuple[Any, tuple[np.float32, np.float32], Any, np.float32]:
-        """Form, class weights, limit of row weights, and constant added to raw
-        scores."""
+    def _plan(self) -> tuple[Any, tuple[np.float32, np.float32], Any, np.float32, Any]:
+        """Form, class weights, limit of row weights, constant added to raw scores, and
+        immaturity of the labels."""
         loss = self.loss
         form = objective_form(self.link, self.hessian, self.gamma)
         weights = objective_weights(loss.class_weights, self.alpha, self.scale)
         shift = self.offset + (loss.shift if self.link == "posterior" else 0.0)
-        return form, weights, cpu.too_heavy(weights, np.float32), np.float32(shift)
+        limit = cpu.too_heavy(weights, np.float32)
+        immaturity = immaturity_of(self.label_maturity, np.float32)
+        return form, weights, limit, np.float32(shift), immaturity
 
     @cached_property
     def _kept(self) -> Kept:
         return Kept()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FocalObjective):
+            return NotImplemented
+        names = [part.name for part in fields(self) if part.compare]
+        return all(getattr(self, n) == getattr(other, n) for n in names) and (
+            np.array_equal(self.label_maturity, other.label_maturity)
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the parameters alone; a copy or a pickle computes the rest again."""

@@ -97,6 +97,7 @@ def test_a_loop_that_is_not_vectorised_is_seen(loop, widest):
         assert_vectorised(loop, widest)
 
 
+@pytest.mark.parametrize("late", [*slow(False), True])
 @pytest.mark.parametrize("weighted", [*slow(False), True])
 @pytest.mark.parametrize(
     "form",
@@ -108,13 +109,14 @@ def test_a_loop_that_is_not_vectorised_is_seen(loop, widest):
     ids=lambda form: type(form).__name__,
 )
 @pytest.mark.parametrize("dtype", [*slow(np.float64), np.float32])
-def test_the_loop_is_vectorised(form, weighted, dtype, widest):
+def test_the_loop_is_vectorised(form, weighted, late, dtype, widest):
     """One row at a time takes twenty times as long, and nothing else tells."""
     compiled = njit(**ROW_OPTIONS)(cpu._fill_chunks.py_func)
     raw, y = np.zeros(16, dtype), np.zeros(16, np.float32)
     weight, one = (y if weighted else None), np.float32(1.0)
+    immaturity = y if late else None
     ledger = np.zeros(2, openmp.OWN)
     shift, limit = np.float32(0.0), one
-    work = form, raw, y, weight, (one, one), limit, shift, y.copy(), y.copy(), ledger
-    compiled(*work)
+    rows = raw, y, weight, immaturity
+    compiled(form, *rows, (one, one), limit, shift, y.copy(), y.copy(), ledger)
     assert_vectorised(compiled, widest)
