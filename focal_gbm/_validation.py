@@ -296,8 +296,9 @@ def immaturity_of(maturity: Float64Array | None, dtype: Any) -> NDArray[Any] | N
     """Return (1 - c) / c of maturities c, as the loops need it."""
     if maturity is None:
         return None
-    with np.errstate(over="ignore"):  # infinite where a positive is never known
-        return ((1.0 - maturity) / maturity).astype(dtype, copy=False)
+    with np.errstate(over="ignore"):  # bounded: infinity times 0 would be NaN
+        odds = np.minimum((1.0 - maturity) / maturity, np.finfo(dtype).max)
+        return odds.astype(dtype, copy=False)
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:

@@ -3,6 +3,7 @@ change of the fraud rate.
 
 Calibrators have ``fit(log_odds, y, sample_weight)`` and ``predict(log_odds)``; both
 take log-odds of class 1, not probabilities, and ``predict`` returns them.
+:class:`LogOddsCalibrator` also takes labels that arrive late, by ``label_maturity``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.special import logit
 from sklearn.base import BaseEstimator
 from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import StratifiedKFold
@@ -26,17 +27,22 @@ from focal_gbm._validation import (
     check_count,
     check_finite_vector,
     check_labels,
+    check_maturity,
     check_option,
     check_real,
     check_scores,
     check_weights,
 )
+from focal_gbm.loss import FocalLoss
 
 METHODS = ("intercept", "platt", "beta", "quadratic", "isotonic", "auto")
 # By rising flexibility: "auto" moves on only where cross-validation shows a gain.
 _CANDIDATES = ("identity", *METHODS[:-1])
 _FEW_POSITIVES = 50  # fewer cannot determine a slope
 _LIMIT = 700.0  # exp of more overflows
+_LOG_LOSS = FocalLoss(gamma=0.0)
+_EM_ROUNDS, _EM_TOLERANCE = 500, 1e-6
+_BELOW_ONE = 1.0 - 2.0**-53
 
 
 class _Scale(NamedTuple):
@@ -142,7 +148,11 @@ default="auto"
         self.cv = cv
 
     def fit(
-        self, log_odds: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        log_odds: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        label_maturity: ArrayLike | None = None,
     ) -> LogOddsCalibrator:
         """Fit the map to labels.
 
@@ -154,6 +164,10 @@ default="auto"
             Labels 0 and 1; both must occur with a weight > 0.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights >= 0, not all 0; None: 1 each. Only their ratios matter.
+        label_maturity : array-like of shape (n_samples,) or None, default=None
+            Values in (0, 1]: the probability that a positive of the row would be known
+            by now. The map is then that of the true class, fitted by the log-loss of
+            the labels seen (formulas: :class:`FocalLoss`). None: 1 each.
 
         Returns
         -------
@@ -165,8 +179,9 @@ default="auto"
             If ``cv`` is not a number.
         ValueError
             If a value of ``log_odds`` is not finite, a label is not 0 or 1, one class
-            is missing, a weight is negative or not finite, lengths differ, ``method``
-            is unknown, or ``cv`` is not a whole number >= 2.
+            is missing, a weight is negative or not finite, a maturity is outside
+            (0, 1], lengths differ, ``method`` is unknown, or ``cv`` is not a whole
+            number >= 2.
 
         Warns
         -----
@@ -186,6 +201,7 @@ default="auto"
         labels = check_labels(y, len(x))
         checked = check_weights(sample_weight, len(x))
         weight = np.ones_like(x) if checked is None else checked
+        maturity = check_maturity(label_maturity, len(x))
         n_positive = int(((labels > 0) & (weight > 0)).sum())
         n_negative = int(((labels == 0) & (weight > 0)).sum())
         if not n_positive or not n_negative:
@@ -202,7 +218,7 @@ default="auto"
                 _CANDIDATES if n_positive >= _FEW_POSITIVES else _CANDIDATES[:2]
             )
             folds = min(folds, n_positive, n_negative)
-            method = _choose(candidates, x, labels, weight, folds)
+            method = _choose(candidates, x, labels, weight, maturity, folds)
             if n_positive < _FEW_POSITIVES:
                 msg = (
                     f"method='auto' has {n_positive} positives; fewer than "
@@ -212,7 +228,7 @@ default="auto"
                 )
                 warnings.warn(msg, UserWarning, stacklevel=2)
         self.method_ = method
-        self._map = _fit(method, x, labels, weight)
+        self._map = _fit(method, x, labels, weight, maturity)
         self.coef_ = getattr(self._map, "coef", np.empty(0))
         return self
 
@@ -283,12 +299,18 @@ class _Steps(NamedTuple):
         return calibrated
 
 
-def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) -> Any:
+def _fit(
+    method: str,
+    x: Float64Array,
+    y: Float64Array,
+    weight: Float64Array,
+    maturity: Float64Array | None,
+) -> Any:
     """Return the fitted map of a method, a callable from log-odds to log-odds."""
     if method == "identity":
         return _unmoved
     if method == "isotonic":
-        steps = IsotonicRegression(out_of_bounds="clip").fit(x, y, weight)
+        steps = _steps(x, y, weight, maturity)
         total = float(weight.sum())
         # half a row of the class, by its mean weight: log-odds of 0 and 1 are infinite
         low, top = (
@@ -311,8 +333,8 @@ def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) ->
 
     def objective(coef: Float64Array) -> tuple[float, Float64Array]:
         calibrated = x + basis @ coef
-        slope = weight * (expit(calibrated) - y)
-        loss = (weight * _row_losses(calibrated, y)).sum()
+        slope = weight * _LOG_LOSS.gradient(y, calibrated, None, maturity)
+        loss = (weight * _row_losses(calibrated, y, maturity)).sum()
         penalty = 0.5 * (ridge * coef**2).sum()
         return float(loss + penalty), slope @ basis + ridge * coef
 
@@ -329,10 +351,36 @@ def _fit(method: str, x: Float64Array, y: Float64Array, weight: Float64Array) ->
     return _Parametric(method, scale, solution.x)
 
 
-def _row_losses(calibrated: Float64Array, y: Float64Array) -> Float64Array:
+def _row_losses(
+    calibrated: Float64Array, y: Float64Array, maturity: Float64Array | None
+) -> Float64Array:
     """Return the log-loss of each row at log-odds ``calibrated``."""
-    losses: Float64Array = np.logaddexp(0.0, np.where(y > 0, -calibrated, calibrated))
-    return losses
+    return _LOG_LOSS.loss(y, calibrated, None, maturity)
+
+
+def _steps(
+    x: Float64Array,
+    y: Float64Array,
+    weight: Float64Array,
+    maturity: Float64Array | None,
+) -> IsotonicRegression:
+    """Return the non-decreasing steps of highest likelihood.
+
+    With late labels by the EM algorithm: a row seen as 0 is a positive with the
+    probability p (1 - c) / (1 - c p), and the steps are fitted to these probabilities
+    in turn.
+    """
+    steps = IsotonicRegression(out_of_bounds="clip").fit(x, y, weight)
+    if maturity is None:
+        return steps
+    fitted = steps.predict(x)
+    for _ in range(_EM_ROUNDS):
+        hidden = fitted * (1.0 - maturity) / (1.0 - maturity * fitted)
+        steps.fit(x, np.where(y > 0, 1.0, hidden), weight)
+        before, fitted = fitted, np.minimum(steps.predict(x), _BELOW_ONE)
+        if np.abs(fitted - before).max() < _EM_TOLERANCE:
+            break
+    return steps
 
 
 def _choose(
@@ -340,6 +388,7 @@ def _choose(
     x: Float64Array,
     y: Float64Array,
     weight: Float64Array,
+    maturity: Float64Array | None,
     folds: int,
 ) -> str:
     """Return the simplest method that no other beats by a standard error."""
@@ -351,8 +400,10 @@ def _choose(
     strata = np.where(weight > 0, y, 2)
     for train, test in splitter.split(x, strata):
         for method, loss in losses.items():
-            fitted = _fit(method, x[train], y[train], weight[train])
-            loss[test] = _row_losses(fitted(x[test]), y[test])
+            of_rows = None if maturity is None else maturity[train]
+            fitted = _fit(method, x[train], y[train], weight[train], of_rows)
+            of_rows = None if maturity is None else maturity[test]
+            loss[test] = _row_losses(fitted(x[test]), y[test], of_rows)
     chosen = candidates[0]
     for method in candidates[1:]:
         gain = losses[chosen] - losses[method]

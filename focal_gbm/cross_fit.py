@@ -21,7 +21,7 @@ from focal_gbm._estimators.calibrated import copies_of
 from focal_gbm._estimators.classifier import FocalClassifierMixin
 from focal_gbm._estimators.columns import check_fixed_categories, in_memory
 from focal_gbm._estimators.folds import Curve, InStep, Pool
-from focal_gbm._estimators.labels import check_target
+from focal_gbm._estimators.labels import check_target, known_share
 from focal_gbm._estimators.mlflow import autologging_paused
 from focal_gbm._estimators.progress import tree_bar
 from focal_gbm._estimators.splits import row_splits
@@ -184,6 +184,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        label_maturity: ArrayLike | None = None,
     ) -> FocalClassifierCV:
         """Choose size and number of trees, and fit model and calibrator.
 
@@ -199,6 +200,10 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             represents. None: 1 for every row.
         groups : array-like of shape (n_samples,) or None, default=None
             Groups of rows, such as cards, for the splitter.
+        label_maturity : array-like of shape (n_samples,) or None, default=None
+            Values in (0, 1]: the probability that a positive of the row would be known
+            by now. Models, criterion and calibrator are then those of the true class.
+            None: 1 each, labels are final.
 
         Returns
         -------
@@ -215,6 +220,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         (X,) = indexable(in_memory(X))  # not every container gives its rows
         labels, codes, classes = check_target(X, y, type(self).__name__)
         weight = check_weights(sample_weight, len(labels))
+        maturity = known_share(label_maturity, codes, weight, base.link)
         check_fixed_categories(X)
         splits = self._splits(X, codes, groups)
         _check_folds(splits, codes, weight)
@@ -225,7 +231,8 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         sizes = self._sizes(base)
         pool = Pool(
             [codes[held] for _, held in splits],
-            [None if weight is None else weight[held] for _, held in splits],
+            [_part(weight, held) for _, held in splits],
+            [_part(maturity, held) for _, held in splits],
         )
         results: dict[str, list[Any]] = {
             name: []
@@ -240,7 +247,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 begun = time.perf_counter()
                 curve = Curve(_PATIENCE, int(self.max_trees), lowest)
                 folds = self._fit_folds(
-                    base, size, X, labels, weight, splits, pool, curve, bar
+                    base, size, X, labels, (weight, maturity), splits, pool, curve, bar
                 )
                 criterion, n_trees = curve.best
                 results["params"].append(size)
@@ -255,7 +262,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         models = [model for model, _ in best]
         held_out = [log_odds for _, log_odds in best]
         log_odds = _mean_log_odds(held_out, splits, len(codes))
-        calibrator = self._calibrator(log_odds, codes, weight)
+        calibrator = self._calibrator(log_odds, codes, weight, maturity)
         if ensemble:
             model = models[0]._averaged(models)
             own = {"callbacks": base.callbacks} if hasattr(base, "callbacks") else {}
@@ -264,7 +271,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             rows = np.mean([len(fit) for fit, _ in splits])
             grown = max(round(n_trees * (len(codes) / rows) ** 0.5), 1)
             model = self._model(base, size, grown)
-            model.fit(X, labels, sample_weight=weight)
+            model.fit(X, labels, sample_weight=weight, label_maturity=maturity)
         model._keep(calibrator)
         self.classes_ = classes
         self.estimator_ = model
@@ -395,13 +402,17 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         size: Mapping[str, Any],
         X: Any,
         labels: NDArray[Any],
-        weight: Float64Array | None,
+        rows: tuple[Float64Array | None, Float64Array | None],
         splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
         pool: Pool,
         curve: Curve,
         bar: Any,
     ) -> list[Any]:
-        """Return the fitted model of each fold and its held-out log-odds."""
+        """Return the fitted model of each fold and its held-out log-odds.
+
+        ``rows`` are the weights and the maturities of the rows, or None.
+        """
+        weight, maturity = rows
         n_parallel = min(effective_n_jobs(self.n_jobs), len(splits))
         threads = base.n_jobs if base.n_jobs and base.n_jobs > 0 else cpu_count()
         seen = [0]
@@ -425,7 +436,8 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             model.fit(
                 _safe_indexing(X, fit),
                 labels[fit],
-                sample_weight=None if weight is None else weight[fit],
+                sample_weight=_part(weight, fit),
+                label_maturity=_part(maturity, fit),
                 **model._give_callbacks(model, [*own, checkpoints]),
             )
             # the checkpoints have rows of the user's
@@ -450,14 +462,22 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return results
 
     def _calibrator(
-        self, log_odds: Float64Array, codes: NDArray[Any], weight: Float64Array | None
+        self,
+        log_odds: Float64Array,
+        codes: NDArray[Any],
+        weight: Float64Array | None,
+        maturity: Float64Array | None,
     ) -> LogOddsCalibrator | None:
         if self.calibration is None:
             return None
         seen = ~np.isnan(log_odds)  # folds in time hold the first rows out of none
-        weights = None if weight is None else weight[seen]
         calibrator = LogOddsCalibrator(self.calibration)
-        return calibrator.fit(log_odds[seen], codes[seen], sample_weight=weights)
+        return calibrator.fit(
+            log_odds[seen],
+            codes[seen],
+            sample_weight=_part(weight, seen),
+            label_maturity=_part(maturity, seen),
+        )
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Return the probability of each class.
@@ -511,7 +531,11 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return classes
 
     def calibrate(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        label_maturity: ArrayLike | None = None,
     ) -> FocalClassifierCV:
         """Fit the calibrator to rows that no model has trained on, such as later rows.
 
@@ -523,6 +547,9 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             Labels of the classes fitted, both of them.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights >= 0. None: 1 for every row.
+        label_maturity : array-like of shape (n_samples,) or None, default=None
+            Values in (0, 1]: the probability that a positive of the row would be known
+            by now. None: 1 each, labels are final.
 
         Returns
         -------
@@ -530,7 +557,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             ``calibrator_`` is the new calibrator; trees and raw scores do not change.
         """
         check_is_fitted(self)
-        self.estimator_.calibrate(X, y, sample_weight)
+        self.estimator_.calibrate(X, y, sample_weight, label_maturity)
         return self
 
     @property
@@ -614,6 +641,10 @@ def _check_folds(
             "cannot choose the number of trees; pass splits that hold out both"
         )
         raise ValueError(msg)
+
+
+def _part(values: Float64Array | None, rows: NDArray[Any]) -> Float64Array | None:
+    return None if values is None else values[rows]
 
 
 def _mean_log_odds(

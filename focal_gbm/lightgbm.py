@@ -29,6 +29,7 @@ from focal_gbm._estimators.evaluation import (
     check_eval_classes,
     check_eval_scores,
     check_eval_weights,
+    set_maturities,
 )
 from focal_gbm._estimators.lightgbm.callbacks import (
     REPORTING,
@@ -247,6 +248,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         *,
         eval_X: Any = None,
         eval_y: Any = None,
+        label_maturity: ArrayLike | None = None,
+        eval_label_maturity: Any = None,
     ) -> FocalLGBMClassifier:
         """Fit the model to training rows.
 
@@ -300,6 +303,17 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             Model whose training is continued. Its raw scores must be on the scale of
             ``link``: a focal model of the same link or, for the posterior link, any
             model whose raw score is the log-odds.
+        label_maturity : array-like of shape (n_samples,) or None, default=None
+            Values in (0, 1]: the probability that a positive of the row would be known
+            by now, such as :class:`~focal_gbm.delays.ReportingDelay` estimates; 1 for
+            rows that were investigated. A row labelled negative then counts as one that
+            may be a positive not reported yet, and the probabilities are those of the
+            true class. None: 1 each, labels are final.
+        eval_label_maturity : iterable or dict or None, default=None
+            The same of each evaluation set, by position. The log-loss and the error
+            then measure how well the labels seen are predicted; rank metrics and
+            callables take the labels as they are. A set that is the training data has
+            ``label_maturity``.
 
         Returns
         -------
@@ -321,14 +335,23 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         raw_start, score_by_row = start_of(
             self.link, init_score, eval_scores, init_model, bool(eval_sets)
         )
+        late_sets, maturities = set_maturities(
+            eval_sets,
+            eval_label_maturity,
+            "eval_label_maturity",
+            (X_as_passed, y, label_maturity),
+            training_first=True,
+        )
         training = self._prepare(
             X,
             y,
             sample_weight,
+            label_maturity,
             class_weight=self.class_weight,
             class_factors=partial(class_factors, parameters),
             raw_start=raw_start,
             init_score=score_by_row,
+            maturities=maturities,
             begins_at_zero=True,  # LightGBM, with a custom objective
             n_jobs=self._process_n_jobs(value_of(parameters, "num_threads")),
         )
@@ -370,6 +393,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             callbacks,
             **by_part(eval_sets),
             eval_metric=eval_metric,
+            eval_label_maturity=late_sets or None,
             **of_sets,
             **of_columns,
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -206,7 +205,9 @@ class FocalLoss:
         cpu.fill_loss(score, y, self.gamma, out)
         if maturity is not None:
             ratio = self.class_weights[0] / self.class_weights[1]
-            late = _late_log_loss(x, maturity, ratio)
+            late = np.empty_like(x)
+            immaturity = immaturity_of(maturity, np.float64)
+            cpu.fill_late_loss(x, immaturity, ratio, late)
             out = np.where(y > 0, out - np.log(maturity), late)
         out *= np.where(y > 0, self.class_weights[1], self.class_weights[0])
         if weight is None:
@@ -460,18 +461,6 @@ class FocalLoss:
             )
             raise ValueError(msg)
         return check_maturity(values, n_rows)
-
-
-def _late_log_loss(x: Float64Array, maturity: Float64Array, ratio: float) -> Any:
-    """Return the integral of c expit(x) / (1 + (1 - c) ratio exp(x)) up to x, the loss
-    of a row seen as 0; -log(1 - c p) for ratio 1."""
-    q = (1.0 - maturity) * ratio
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        size = 1.0 / (np.exp(-x) + q)
-        by_q = np.log1p((1.0 - q) * size) / (1.0 - q)
-    # by its limit where q is 1, and as log-loss where labels are final
-    late = np.where(q == 1.0, size, by_q)
-    return np.where(maturity == 1.0, np.logaddexp(0.0, x), maturity * late)
 
 
 def base_log_odds(

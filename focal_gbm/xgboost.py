@@ -32,6 +32,7 @@ from focal_gbm._estimators.evaluation import (
     check_eval_scores,
     check_eval_weights,
     eval_pairs,
+    set_maturities,
 )
 from focal_gbm._estimators.progress import progress_bar
 from focal_gbm._estimators.xgboost.callbacks import (
@@ -247,6 +248,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         sample_weight_eval_set: Any = None,
         base_margin_eval_set: Any = None,
         feature_weights: ArrayLike | None = None,
+        label_maturity: ArrayLike | None = None,
+        eval_label_maturity: Any = None,
     ) -> FocalXGBClassifier:
         """Fit the model to training rows.
 
@@ -284,6 +287,17 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             Model whose training is continued. Its raw scores must be on the scale of
             ``link``: a focal model of the same link or, for the posterior link, any
             model of "binary:logistic".
+        label_maturity : array-like of shape (n_samples,) or None, default=None
+            Values in (0, 1]: the probability that a positive of the row would be known
+            by now, such as :class:`~focal_gbm.delays.ReportingDelay` estimates; 1 for
+            rows that were investigated. A row labelled negative then counts as one that
+            may be a positive not reported yet, and the probabilities are those of the
+            true class. None: 1 each, labels are final.
+        eval_label_maturity : iterable or dict or None, default=None
+            The same of each evaluation set, by position. The log-loss and the error
+            then measure how well the labels seen are predicted; rank metrics and
+            callables take the labels as they are. A set that is the training data has
+            ``label_maturity``.
 
         Returns
         -------
@@ -314,15 +328,24 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             xgb_model,
             bool(eval_sets),
         )
+        late_sets, maturities = set_maturities(
+            eval_sets,
+            eval_label_maturity,
+            "eval_label_maturity",
+            (X_as_passed, y, label_maturity),
+            training_first=False,
+        )
         factors = class_factors(parameters["scale_pos_weight"])
         training = self._prepare(
             X,
             y,
             sample_weight,
+            label_maturity,
             class_factors=lambda _: factors,
             raw_start=raw_start,
             start_probability=base_score,
             init_score=score_by_row,
+            maturities=maturities,
             device=device_of(parameters),
             n_jobs=others.get("nthread", parameters["n_jobs"]),
         )
@@ -363,6 +386,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             callbacks,
             eval_set=session.labelled(eval_sets),
             sample_weight_eval_set=eval_weights,
+            eval_label_maturity=late_sets or None,
             **of_columns,
         )
         session = replace(session, calibrator=calibrator)

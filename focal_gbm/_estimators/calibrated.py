@@ -14,14 +14,19 @@ from scipy.special import expit
 from sklearn.base import clone, is_classifier
 from sklearn.isotonic import IsotonicRegression
 from sklearn.utils import _safe_indexing, check_consistent_length
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from focal_gbm._estimators.columns import in_memory
 from focal_gbm._estimators.labels import encode
 from focal_gbm._estimators.mlflow import autologging_paused
 from focal_gbm._estimators.splits import row_splits
 from focal_gbm._estimators.training import Training
-from focal_gbm._validation import Float64Array, check_option, check_weights
+from focal_gbm._validation import (
+    Float64Array,
+    check_maturity,
+    check_option,
+    check_weights,
+)
 from focal_gbm.calibration import METHODS, LogOddsCalibrator, PriorShift
 from focal_gbm.loss import FocalLoss
 
@@ -46,7 +51,11 @@ class CalibratedMixin:
         def _give_callbacks(self, model: Any, callbacks: list[Any]) -> Any: ...
 
     def calibrate(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        label_maturity: ArrayLike | None = None,
     ) -> Any:
         """Fit the calibrator to rows that the model has not trained on.
 
@@ -63,6 +72,9 @@ class CalibratedMixin:
             Labels of the classes fitted, both of them.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Finite weights >= 0. None: 1 for every row.
+        label_maturity : array-like of shape (n_samples,) or None, default=None
+            Values in (0, 1]: the probability that a positive of the row would be known
+            by now. None: 1 each, labels are final.
 
         Returns
         -------
@@ -73,8 +85,8 @@ class CalibratedMixin:
         Raises
         ------
         ValueError, TypeError
-            If a label is unknown, one class is missing, a weight cannot be used, or
-            ``calibration`` is no calibrator of log-odds.
+            If a label is unknown, one class is missing, a weight or a maturity cannot
+            be used, or ``calibration`` is no calibrator of log-odds.
         """
         check_is_fitted(self, "loss_")
         self._check_calibration()  # set_params may have changed it since the fit
@@ -83,9 +95,11 @@ class CalibratedMixin:
         codes = encode(y, classes, "y")
         check_consistent_length(X, codes)
         weight = check_weights(sample_weight, len(codes))
+        maturity = check_maturity(label_maturity, len(codes))
         calibrator = self._new_calibrator()
+        check_takes_maturity(calibrator, maturity)
         log_odds = self.loss_.log_odds(self._raw_score(X))
-        self._keep(_fitted(calibrator, log_odds, codes, weight))
+        self._keep(_fitted(calibrator, log_odds, codes, weight, maturity))
         return self
 
     def _keep(self, calibrator: Any) -> None:
@@ -144,6 +158,8 @@ class CalibratedMixin:
                 )
                 raise ValueError(msg)
         X, y, weight = training.X, training.y, training.sample_weight
+        maturity = training.label_maturity
+        check_takes_maturity(calibrator, maturity)
         X = X.tocsr() if issparse(X) else X  # not every format gives its rows
         log_odds = np.full(len(y), np.nan)  # of rows that no fold holds out
         labels = training.labels
@@ -168,6 +184,7 @@ class CalibratedMixin:
                     _safe_indexing(X, fit),
                     labels[fit],
                     sample_weight=None if weight is None else weight[fit],
+                    label_maturity=None if maturity is None else maturity[fit],
                     **fit_arguments,
                     **self._give_callbacks(model, copies),
                 )
@@ -175,7 +192,8 @@ class CalibratedMixin:
                 log_odds[held] = model.decision_function(_safe_indexing(X, held))
         seen = ~np.isnan(log_odds)  # folds in time leave the first rows out
         weight = None if weight is None else weight[seen]
-        return _fitted(calibrator, log_odds[seen], y[seen], weight)
+        maturity = None if maturity is None else maturity[seen]
+        return _fitted(calibrator, log_odds[seen], y[seen], weight, maturity)
 
     def _for_fold(self) -> Any:
         """Return an unfitted copy for a fold, without calibration and callbacks.
@@ -250,17 +268,36 @@ def _is_copied(name: str, value: Any) -> bool:
     return hasattr(value, "get_params") or name == "random_state"
 
 
+def check_takes_maturity(calibrator: Any, maturity: Float64Array | None) -> None:
+    """Refuse a calibrator of the user that would take late labels for final."""
+    if maturity is None or isinstance(calibrator, PriorShift):
+        return
+    if not has_fit_parameter(calibrator, "label_maturity"):
+        msg = (
+            f"calibration={type(calibrator).__name__}() has no label_maturity in its "
+            "fit and would take late labels for final: add it, or pass a method's "
+            f"name: {', '.join(METHODS)}"
+        )
+        raise ValueError(msg)
+
+
 def _fitted(
-    calibrator: Any, log_odds: Any, y: NDArray[Any], weight: Float64Array | None
+    calibrator: Any,
+    log_odds: Any,
+    y: NDArray[Any],
+    weight: Float64Array | None,
+    maturity: Float64Array | None,
 ) -> Any:
     """Return the calibrator fitted to rows, once its predictions proved to be
     log-odds."""
     name = type(calibrator).__name__
-    weights = {} if weight is None else {"sample_weight": weight}
+    rows = {} if weight is None else {"sample_weight": weight}
+    if maturity is not None and not isinstance(calibrator, PriorShift):
+        rows["label_maturity"] = maturity
     try:
-        fitted = calibrator.fit(log_odds, y, **weights)
+        fitted = calibrator.fit(log_odds, y, **rows)
     except Exception as error:  # of an estimator of the user, without our context
-        arguments = "log_odds, y" + (", sample_weight" if weights else "")
+        arguments = ", ".join(["log_odds", "y", *rows])
         error.add_note(
             f"raised by calibration={name}().fit({arguments}), where log_odds is a "
             f"vector of {len(log_odds)} values"
@@ -282,6 +319,8 @@ def _fitted(
     # scikit-learn's calibrators return probabilities; as log-odds those would all be
     # near 1/2 or above, and their mean shows which of the two was meant
     rate = float(np.average(y, weights=weight))
+    if maturity is not None:
+        rate /= float(np.average(maturity, weights=weight))
     as_they_are = abs(float(np.average(moved, weights=weight)) - rate)
     as_log_odds = abs(float(np.average(expit(moved), weights=weight)) - rate)
     if moved.min() >= 0 and moved.max() <= 1 and as_they_are < as_log_odds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,7 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from focal_gbm._estimators.calibrated import CalibratedMixin
 from focal_gbm._estimators.class_weights import class_weights, weighted_loss
 from focal_gbm._estimators.fit_state import FitState
-from focal_gbm._estimators.labels import as_labels, check_target, doubts
+from focal_gbm._estimators.labels import (
+    as_labels,
+    check_target,
+    doubts,
+    known_share,
+)
 from focal_gbm._estimators.start import start_of_share
 from focal_gbm._estimators.training import Training
 from focal_gbm._kernels.rational import (
@@ -270,12 +275,14 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
         X: Any,
         y: Any,
         sample_weight: ArrayLike | None,
+        label_maturity: ArrayLike | None,
         *,
         class_weight: Any = None,
         class_factors: Callable[[NDArray[np.uint8]], tuple[float, float]],
         raw_start: float | None = None,
         start_probability: float | None = None,
         init_score: Float64Array | None = None,
+        maturities: Sequence[Any] = (),
         begins_at_zero: bool = False,
         device: str = "cpu",
         n_jobs: int | None = None,
@@ -285,9 +292,11 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
         ``class_factors`` returns, for labels as codes, the factors of class 0 and 1
         from the parameters of the library. ``raw_start`` is the raw score at which
         boosting begins, and ``start_probability`` the probability; without both the
-        start follows from the parameter ``start``. ``begins_at_zero`` is true for a
-        booster that starts a custom objective at raw score 0. ``device`` and ``n_jobs``
-        are where the derivatives are computed, and by how many threads.
+        start follows from the parameter ``start``. ``maturities`` are those of the
+        labels of evaluation sets, in the order in which the booster measures them.
+        ``begins_at_zero`` is true for a booster that starts a custom objective at raw
+        score 0. ``device`` and ``n_jobs`` are where the derivatives are computed, and
+        by how many threads.
         """
         link = check_option(self.link, "link", LINKS)
         gamma = check_gamma(self.focal_gamma, "focal_gamma")
@@ -313,6 +322,7 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
                 "weight 0, and a classifier needs both"
             )
             raise ValueError(msg)
+        maturity = known_share(label_maturity, codes, weight, link)
         for message in doubts(codes, classes, weight):
             self._warn(message)
         by_label = class_weights(class_weight, classes, labels)
@@ -321,13 +331,16 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
         )
         # an argument of fit comes before a parameter
         if raw_start is None:
-            raw_start = start_of_share(loss, share, codes, weight, start_probability)
+            raw_start = start_of_share(
+                loss, share, codes, weight, maturity, start_probability
+            )
         calibration = self.calibration
         is_shifted = isinstance(calibration, PriorShift)
         training = Training(
             X=X,
             y=codes,
             sample_weight=weight,
+            label_maturity=maturity,
             classes=classes,
             loss=loss,
             threshold=threshold,
@@ -335,6 +348,7 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
             raw_start=raw_start,
             offset=raw_start if begins_at_zero else 0.0,
             init_score=init_score,
+            maturities=tuple(maturities),
             prior_shift=calibration.constant_ if is_shifted else 0.0,
             max_step=None if self.max_step is None else float(self.max_step),
             device=device,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from focal_gbm._estimators.arguments import listed
 from focal_gbm._validation import (
     check_finite_vector,
+    check_maturity,
     check_weights,
 )
 from focal_gbm.loss import FocalLoss
+from focal_gbm.objective import FocalMetric
 from focal_gbm.objective._metric import warn_if_undefined
 
 
@@ -49,6 +53,89 @@ class OnProbabilities:
         value = result[1] if isinstance(result, tuple) and len(result) > 1 else result
         warn_if_undefined(self.__name__, value)
         return result
+
+
+class OnSets:
+    """A metric that knows how far the labels of each evaluation set have matured.
+
+    Boosters call metrics set by set, in the order of ``maturities`` the first time, and
+    pass the same object for a set each time: LightGBM the labels, XGBoost the DMatrix.
+    """
+
+    def __init__(self, metric: FocalMetric, maturities: Sequence[Any]) -> None:
+        self._metrics = [replace(metric, label_maturity=m) for m in maturities]
+        self._sets: list[Any] = []
+        self.name, self.metric = metric.name, metric.metric
+        self.is_higher_better = metric.is_higher_better
+        self.__name__ = metric.__name__
+
+    # as FocalMetric has it, by which LightGBM passes weights
+    def __call__(
+        self,
+        y_true: Any,
+        raw_prediction: Any,
+        *weight_and_group: Any,
+        sample_weight: Any = None,
+    ) -> Any:
+        is_native = hasattr(raw_prediction, "get_label")
+        key = raw_prediction if is_native else y_true
+        position = next((i for i, k in enumerate(self._sets) if k is key), None)
+        if position is None:
+            position = len(self._sets)
+            self._sets.append(key)
+        metric = self._metrics[position]
+        arguments = y_true, raw_prediction, *weight_and_group
+        if sample_weight is None:
+            return metric(*arguments)
+        return metric(*arguments, sample_weight=sample_weight)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OnSets) and self._metrics == other._metrics
+
+    def __hash__(self) -> int:
+        return hash(self.__name__)
+
+    def __deepcopy__(self, _: Any) -> OnSets:
+        return self  # LightGBM's copies would not know the sets
+
+
+def set_maturities(
+    eval_sets: Sequence[Any] | None,
+    values: Any,
+    name: str,
+    training: tuple[Any, Any, Any],
+    *,
+    training_first: bool,
+) -> tuple[list[Any], list[Any]]:
+    """Return maturities of the labels of evaluation sets, by position and in the order
+    in which a booster measures the sets; two empty lists where all labels are final.
+
+    ``values`` is a list or a dict by position. ``training`` holds the features and the
+    labels of the training rows as the user passed them, and their maturities, which
+    hold for an evaluation set that is the training data.
+    """
+    values = listed(values, name)
+    n_sets = len(eval_sets or ())
+    if values is not None and len(values) > n_sets:
+        msg = f"{name} has {len(values)} entries for {n_sets} evaluation sets"
+        raise ValueError(msg)
+    found = values if isinstance(values, dict) else dict(enumerate(values or ()))
+    X, y, own = training
+    is_training = [f is X and labels is y for f, labels in eval_sets or ()]
+    by_position: list[Any] = []
+    for i, (_, labels) in enumerate(eval_sets or ()):
+        mine = found.get(i)
+        if mine is None and is_training[i]:
+            mine = own
+        by_position.append(check_maturity(mine, len(labels), f"{name}[{i}]"))
+    if all(maturity is None for maturity in by_position):
+        return [], []
+    # boosters measure the training data once
+    others = [i for i in range(n_sets) if not is_training[i]]
+    if True in is_training:
+        first = is_training.index(True)
+        others = [first, *others] if training_first else sorted([first, *others])
+    return by_position, [by_position[i] for i in others]
 
 
 def eval_pairs(eval_set: Any) -> list[tuple[Any, Any]] | None:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sklearn import config_context, get_config
 
 from focal_gbm._kernels.cpu import line_sums
-from focal_gbm._validation import Float64Array
+from focal_gbm._validation import Float64Array, immaturity_of
+from focal_gbm.loss import base_log_odds
 
 # Enough from the line of the checkpoint before; separated classes have no best line.
 _NEWTON_STEPS = 12
@@ -34,6 +35,7 @@ class Pool:
 
     labels: Sequence[NDArray[np.uint8]]
     weights: Sequence[Float64Array | None]
+    maturities: Sequence[Float64Array | None] = ()
     log_odds: list[Any] = field(init=False)
     _line: tuple[float, float] = field(default=(1.0, 0.0), init=False)
 
@@ -46,6 +48,10 @@ class Pool:
         )
         self._weight = np.concatenate(list(ones))
         self._total = float(self._weight.sum())
+        late = [m for m in self.maturities if m is not None]
+        self._immaturity = (
+            immaturity_of(np.concatenate(late), np.float64) if late else None
+        )
 
     def criterion(self) -> float:
         """Return the log-loss after the best straight line on the log-odds.
@@ -55,12 +61,17 @@ class Pool:
         "Rethinking early stopping: refine, then calibrate", arXiv 2501.19195).
         """
         x = np.concatenate(self.log_odds).astype(np.float64)
-        loss, self._line = _loss_on_line(x, self._y, self._weight, self._line)
+        rows = x, self._y, self._weight, self._immaturity
+        loss, self._line = _loss_on_line(*rows, self._line)
         return loss / self._total
 
 
 def _loss_on_line(
-    x: Float64Array, y: Any, weight: Float64Array, line: tuple[float, float]
+    x: Float64Array,
+    y: Any,
+    weight: Float64Array,
+    immaturity: Any,
+    line: tuple[float, float],
 ) -> tuple[float, tuple[float, float]]:
     """Return the least log-loss at log-odds slope x + intercept, slope >= 0, and the
     line to begin from next.
@@ -68,7 +79,8 @@ def _loss_on_line(
     Newton's method from ``line``; a step that does not lower the loss is halved.
     """
     slope, intercept = line
-    loss, g_s, g_i, ss, si, ii = line_sums(x, y, weight, slope, intercept)
+    rows = x, y, weight, immaturity
+    loss, g_s, g_i, ss, si, ii = line_sums(*rows, slope, intercept)
     for _ in range(_NEWTON_STEPS):
         determinant = ss * ii - si * si
         if determinant > 1e-12 * ss * ii:
@@ -83,7 +95,7 @@ def _loss_on_line(
         size = 1.0
         while size > 1e-3:
             new = slope - size * step_s, intercept - size * step_i
-            sums = line_sums(x, y, weight, *new)
+            sums = line_sums(*rows, *new)
             if sums[0] < loss:
                 break
             size *= 0.5
@@ -91,12 +103,15 @@ def _loss_on_line(
             break
         (slope, intercept), (loss, g_s, g_i, ss, si, ii) = new, sums
     if slope < 0.0:  # no calibrator turns a ranking round: the base rate is all
-        return _loss_of_rate(y, weight), (1.0, 0.0)
+        return _loss_of_rate(y, weight, immaturity), (1.0, 0.0)
     return float(loss), (slope, intercept)
 
 
-def _loss_of_rate(y: Any, weight: Float64Array) -> float:
+def _loss_of_rate(y: Any, weight: Float64Array, immaturity: Any) -> float:
     """Return the log-loss at the base rate."""
+    if immaturity is not None:
+        rate = base_log_odds(y, weight, 1.0 / (1.0 + immaturity))
+        return float(line_sums(np.zeros(len(y)), y, weight, immaturity, 0.0, rate)[0])
     positive = float(weight.sum(where=y > 0))
     negative = float(weight.sum()) - positive
     total = positive + negative

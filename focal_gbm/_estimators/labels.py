@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from focal_gbm._estimators.columns import in_memory
 from focal_gbm._validation import (
     Float64Array,
+    check_maturity,
     equal_to,
     in_host_memory,
     native,
@@ -137,3 +138,42 @@ def doubts(
             "reg_lambda are on that scale, so that few leaves can split or none; "
             "divide the weights by their mean"
         )
+
+
+def known_share(
+    label_maturity: Any,
+    codes: NDArray[np.uint8],
+    weight: Float64Array | None,
+    link: str,
+) -> Float64Array | None:
+    """Return maturities of labels for a fit, or None where all labels are final."""
+    if label_maturity is None:
+        return None
+    if link != "posterior":
+        msg = (
+            f"label_maturity needs link='posterior', got {link!r}: the raw score must "
+            "be the log-odds of the class"
+        )
+        raise ValueError(msg)
+    impossible = (codes > 0) & (np.asarray(label_maturity) == 0)
+    if impossible.shape == codes.shape and impossible.any():
+        msg = (
+            f"label_maturity is 0 in row {int(impossible.argmax())}, whose positive is "
+            "known: pass the probability that a positive of this age would be known, "
+            "or 1 for a row that was investigated"
+        )
+        raise ValueError(msg)
+    maturity = check_maturity(label_maturity, len(codes))
+    if maturity is None:
+        return None
+    weights = np.ones(len(codes)) if weight is None else weight
+    known = float(weights.sum(where=codes > 0))
+    most = float((weights * maturity).sum())
+    if known >= most:
+        msg = (
+            f"label_maturity expects at most {most:.6g} known positives even if every "
+            f"row were one, and {known:.6g} are known (rows by their weight): the "
+            "values are too small"
+        )
+        raise ValueError(msg)
+    return maturity

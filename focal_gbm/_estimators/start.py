@@ -21,6 +21,7 @@ def start_of_share(
     share: float,
     codes: NDArray[np.uint8],
     weight: Float64Array | None,
+    maturity: Float64Array | None,
     probability: float | None = None,
 ) -> float:
     """Return the raw score at which boosting begins.
@@ -29,7 +30,7 @@ def start_of_share(
     ``probability`` that the user has set.
     """
     if probability is None:
-        log_odds = share * base_log_odds(codes, weight)
+        log_odds = share * base_log_odds(codes, weight, maturity)
     else:
         log_odds = float(logit(probability))
     return float(loss.raw_prediction([log_odds])[0])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_gbm._estimators.evaluation import OnProbabilities
+from focal_gbm._estimators.evaluation import OnProbabilities, OnSets
 from focal_gbm._kernels.cpu import probability_sums
 from focal_gbm._validation import (
     Float64Array,
@@ -26,13 +26,16 @@ class Training:
 
     ``raw_start`` is the raw score at which boosting begins. ``offset`` is added to the
     booster's raw scores in training: ``raw_start`` for a booster that begins at 0, else
-    0. ``init_score`` holds initial raw scores that differ by row. ``prior_shift`` is
-    the constant that a :class:`PriorShift` adds to the predicted log-odds.
+    0. ``init_score`` holds initial raw scores that differ by row. ``maturities`` are
+    those of the labels of evaluation sets, in the order in which the booster measures
+    the sets, or empty. ``prior_shift`` is the constant that a :class:`PriorShift` adds
+    to the predicted log-odds.
     """
 
     X: Any
     y: NDArray[np.uint8]
     sample_weight: Float64Array | None
+    label_maturity: Float64Array | None
     classes: NDArray[Any]
     loss: FocalLoss
     threshold: float
@@ -40,6 +43,7 @@ class Training:
     raw_start: float
     offset: float
     init_score: Float64Array | None
+    maturities: tuple[Any, ...]
     prior_shift: float
     max_step: float | None
     device: str
@@ -70,14 +74,15 @@ class Training:
             link=loss.link,
             scale=self.scale,
             offset=self.offset,
+            label_maturity=self.label_maturity,
             device=self.device,
             n_jobs=self.n_jobs,
         )
 
-    def metric(self, metric: str, name: str | None) -> FocalMetric:
-        """Return the FocalMetric of this training's loss, listed as ``name``."""
+    def metric(self, metric: str, name: str | None) -> FocalMetric | OnSets:
+        """Return the metric of this training's loss, listed as ``name``."""
         loss = self.loss
-        return FocalMetric(
+        measure = FocalMetric(
             loss.gamma,
             loss.alpha,
             link=loss.link,
@@ -86,21 +91,25 @@ class Training:
             prior_shift=self.prior_shift,
             name=name,
         )
+        return OnSets(measure, self.maturities) if self.maturities else measure
 
     def on_probabilities(self, metric: Callable[..., Any]) -> OnProbabilities:
         """Return a user's metric as one that the booster calls with raw scores."""
         return OnProbabilities(metric, self.loss, self.offset, self.prior_shift)
 
     def closing_constant(self, raw: NDArray[Any]) -> float:
-        """Return the constant c for which the mean probability at ``raw`` + c is the
-        base rate.
+        """Return the constant for which as many positives are expected to be known at
+        ``raw`` plus the constant as are.
 
         ``raw`` are the booster's raw scores of the training rows. Newton's method on
-        the logarithm of the mean, which increases with c and is concave; the step is
-        bounded for models that predict 1 nearly everywhere.
+        the logarithm of the sum, which increases with the constant and is concave; the
+        step is bounded for models that predict 1 nearly everywhere.
         """
         weight = self.sample_weight
         total = float(self.y.sum() if weight is None else weight.sum(where=self.y > 0))
+        if self.label_maturity is not None:
+            known = self.label_maturity
+            weight = known if weight is None else weight * known
         is_logit = self.loss.link == "logit"
         slope = 1.0 + self.loss.gamma if is_logit else 1.0
         constant = 0.0

@@ -7,6 +7,7 @@ whether there is a bad row; the caller looks for its position.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from focal_gbm._kernels.formulas import (
     classic_loss,
     coarse,
     derivatives,
+    late_loss,
     least,
     log_odds,
     matured,
@@ -218,6 +220,13 @@ def fill_loss(z, y, gamma, out):
 
 
 @_compiled(error_model="numpy")
+def fill_late_loss(x, immaturity, ratio, out):
+    """Write the log-loss of each row as if it were seen as 0, by its immaturity."""
+    for i in range(out.shape[0]):
+        out[i] = late_loss(x[i], immaturity[i], ratio)
+
+
+@_compiled(error_model="numpy")
 def fill_log_odds(z, gamma, out):
     """Write L(z), the log-odds under equal class weights."""
     for i in range(out.shape[0]):
@@ -253,9 +262,9 @@ def probability_sums(x, weight, shift):
 
 
 @_compiled(error_model="numpy")
-def line_sums(x, y, weight, slope, intercept):
+def line_sums(x, y, weight, immaturity, slope, intercept):
     """Return the weighted sums of log-loss, its two derivatives and its three second
-    derivatives by slope and intercept, at log-odds slope x + intercept."""
+    derivatives (expected) by slope and intercept, at log-odds slope x + intercept."""
     loss = 0.0
     by_slope, by_intercept = 0.0, 0.0
     slopes, mixed, intercepts = 0.0, 0.0, 0.0
@@ -263,8 +272,19 @@ def line_sums(x, y, weight, slope, intercept):
         f = slope * x[i] + intercept
         p, variance = probability(f)
         w = weight[i]
-        loss += w * classic_loss(f, y[i] > 0, 0.0)
-        error, spread = w * (p - y[i]), w * variance
+        if immaturity is None or immaturity[i] == 0:
+            loss += w * classic_loss(f, y[i] > 0, 0.0)
+            error = w * (p - y[i])
+        else:
+            share = matured(f, immaturity[i], 1.0)
+            variance *= share
+            if y[i] > 0:
+                loss += w * (classic_loss(f, True, 0.0) + math.log1p(immaturity[i]))
+                error = w * (p - 1.0)
+            else:
+                loss += w * late_loss(f, immaturity[i], 1.0)
+                error = w * p * share
+        spread = w * variance
         by_slope += error * x[i]
         by_intercept += error
         slopes += spread * x[i] * x[i]

@@ -342,6 +342,22 @@ def matured(x, immaturity, ratio):
 
 
 @formula
+def late_loss(x, immaturity, ratio):
+    """Return the log-loss of a row seen as 0 that may be a positive not known yet.
+
+    It is the integral of c expit(x) / (1 + (1 - c) ratio exp(x)) up to x, and for ratio
+    1 -log(1 - c p). Letters as in ``matured``.
+    """
+    if immaturity == 0:
+        return log1p_unit(exp_neg(abs(x))) + max(x, 0.0)
+    known = 1.0 / (1.0 + immaturity)
+    q = immaturity * known * ratio
+    size = 1.0 / (math.exp(-x) + q)
+    # the quotient's limit where q is 1
+    return known * (size if q == 1.0 else math.log1p((1.0 - q) * size) / (1.0 - q))
+
+
+@formula
 def log_odds(z, gamma):
     """Return x = L(z), the log-odds of the posterior.
 

@@ -19,7 +19,13 @@ from focal_gbm._validation import (
     suggest_parameters,
 )
 from focal_gbm.loss import FocalLoss, near_one
-from focal_gbm.objective._call import as_scores, check_offset, read_call
+from focal_gbm.objective._call import (
+    as_scores,
+    check_offset,
+    check_one_each,
+    kept_maturity,
+    read_call,
+)
 
 # Of focal_gbm.metrics, those that compare labels with scores; all grow with skill.
 RANK_METRICS = ("precision_at_alert_rate", "recall_at_alert_rate", "recall_at_fpr")
@@ -59,6 +65,12 @@ class FocalMetric:
         Constant added to the log-odds before they are measured. It is the constant of
         :class:`PriorShift`, for a validation set whose fraud rate differs from the rate
         of the training rows. Rank metrics do not depend on it.
+    label_maturity : array-like of shape (n_samples,) or None, default=None
+        Values in (0, 1], one for each row of the one evaluation set that is measured:
+        the probability that a positive of the row would be known by now. "log_loss",
+        "error" and "focal" (at gamma 0) then measure how well the labels seen are
+        predicted, by c p in place of p; rank metrics take the labels as they are. None:
+        1 each. For the default link only.
     name : str or None, default=None
         Name in the results of the booster. None: the value of ``metric``. XGBoost takes
         the direction of early stopping from the name and minimises metrics that it does
@@ -89,6 +101,7 @@ class FocalMetric:
     metric: str = field(default="log_loss", kw_only=True)
     offset: float = field(default=0.0, kw_only=True)
     prior_shift: float = field(default=0.0, kw_only=True)
+    label_maturity: Any = field(default=None, kw_only=True, repr=False, compare=False)
     name: str | None = field(default=None, kw_only=True)
     # of which a NaN was reported; a copy of a metric, as of each fit, begins anew
     _named: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
@@ -98,6 +111,15 @@ class FocalMetric:
         check_option(self.metric, "metric", METRICS)
         check_offset(self.offset)
         check_real(self.prior_shift, "prior_shift")
+        maturity = kept_maturity(self.label_maturity, self.link)
+        object.__setattr__(self, "label_maturity", maturity)
+        if maturity is not None and self.metric == "focal" and self.gamma > 0:
+            msg = (
+                f"metric='focal' with label_maturity needs gamma=0, got {self.gamma}: "
+                "with gamma > 0 the loss of late labels has no closed form; use "
+                "metric='log_loss'"
+            )
+            raise ValueError(msg)
 
     @property
     def is_higher_better(self) -> bool:
@@ -182,19 +204,27 @@ class FocalMetric:
         if self.metric in RANK_METRICS:
             measure = getattr(metrics, self.metric)
             return float(measure(y_true, score, sample_weight=sample_weight))
+        maturity = self.label_maturity
+        if maturity is not None:
+            check_one_each(maturity, len(score))
         loss = FocalLoss(self.gamma, self.alpha, self.link)
         score = score + self.offset
         if self.metric == "focal":
             if self.prior_shift:
                 score = loss.raw_prediction(loss.log_odds(score) + self.prior_shift)
-            rows = loss.loss(y_true, score)
+            rows = loss.loss(y_true, score, label_maturity=maturity)
         else:
             log_odds = loss.log_odds(score) + self.prior_shift
-            if self.metric == "log_loss":
+            if self.metric == "log_loss" and maturity is None:
                 rows = FocalLoss(gamma=0.0, link="logit").loss(y_true, log_odds)
+            elif self.metric == "log_loss":
+                rows = FocalLoss(0.0).loss(y_true, log_odds, label_maturity=maturity)
             else:
                 y = check_labels(y_true, len(log_odds))
-                rows = ((log_odds > 0) != (y > 0)).astype(np.float64)
+                seen = log_odds > 0
+                if maturity is not None:
+                    seen = maturity * FocalLoss().probability(log_odds) > 0.5
+                rows = (seen != (y > 0)).astype(np.float64)
         return weighted_mean(rows, check_weights(sample_weight, len(rows)))
 
 

@@ -15,6 +15,7 @@ from xgboost.callback import (
 from xgboost.core import XGBoostError
 
 from focal_gbm._estimators.arguments import listed
+from focal_gbm._estimators.evaluation import OnSets
 from focal_gbm._estimators.training import Training
 from focal_gbm._validation import did_you_mean
 from focal_gbm.objective import METRICS, FocalMetric
@@ -34,9 +35,10 @@ def split_metrics(
     others.
 
     With the default link raw scores are log-odds, and all of XGBoost's own metrics are
-    right, unless a prior shift is added.
+    right, unless a prior shift is added or labels of evaluation sets are not final.
     """
     are_log_odds = training.loss.link == "posterior" and not training.prior_shift
+    is_late = bool(training.maturities)
     if isinstance(eval_metric, str) or callable(eval_metric):
         eval_metric = [eval_metric]
     requests = listed(eval_metric, "eval_metric") or []
@@ -54,6 +56,8 @@ def split_metrics(
             raise TypeError(msg)
         elif request in _OWN_METRICS:
             others.append(training.metric(request, None))
+        elif is_late and request in _METRICS:
+            others.append(training.metric(_METRICS[request], request))
         elif are_log_odds or request.partition("@")[0] in RANK_METRICS:
             _check_metric(request)
             native.append(request)
@@ -101,7 +105,7 @@ class Evaluation:
 
     @staticmethod
     def _measure(metric: Any, raw: NDArray[Any], data: DMatrix) -> tuple[str, float]:
-        if isinstance(metric, FocalMetric):
+        if isinstance(metric, (FocalMetric, OnSets)):
             return tuple(metric(raw, data))
         labels, raw, weight, _ = read_call(raw, data)
         weights = {} if weight is None else {"sample_weight": weight}

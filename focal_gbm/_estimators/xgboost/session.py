@@ -57,7 +57,8 @@ class Session:
         """
         training = self.training
         loss = training.loss
-        if loss.gamma == 0 and loss.alpha is None and training.scale == 1:
+        is_log_loss = loss.gamma == 0 and loss.alpha is None and training.scale == 1
+        if is_log_loss and training.label_maturity is None:
             return OBJECTIVES[loss.link]
         return objective_on(self.rows, training.objective)
 
