@@ -6,6 +6,8 @@ once from OpenML.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -14,12 +16,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from focal_gbm._validation import check_count, check_real
+from focal_gbm._validation import check_count, check_finite_vector, check_real
 
 Generator = np.random.Generator
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+DelaySampler = Callable[[Generator, int], Any]
 
+START = np.datetime64("2024-01-01", "s")
 DAY = 86_400.0  # seconds
 WINDOWS = (1, 7, 30)  # days
 N_FAVOURITES = 12  # terminals near home at which a customer pays
@@ -36,6 +40,7 @@ TRANSACTION_FEATURES = (
 )
 
 SCENARIOS = ("genuine", "skimmed terminal", "stolen card", "leaked card data")
+NEW_SCENARIO = "account takeover"
 
 # Sizes of one event; the number of events follows from the requested fraud rate.
 _SKIMMED_SHARE = 0.6  # of the payments at the terminal
@@ -44,6 +49,14 @@ _STOLEN_DAYS = 2.0
 _STOLEN_PAYMENTS = 6.0  # mean number
 _LEAKED_DAYS = 14.0
 _LEAKED_PAYMENTS = 6.0  # mean number
+_TAKEOVER_HOURS = (3.5, 6.0)  # of the first payment
+_TAKEOVER_SECONDS = 900.0
+_TAKEOVER_PAYMENTS = 6.0  # mean number
+
+# A report within a century is before 2262, where datetime64[ns] ends. A delay of 36.5
+# times the mean has a probability of 1e-30.
+_LONGEST_DELAY = 36_500.0  # days
+_LONGEST_MEAN_DELAY = 1000.0  # days
 
 
 class _World(NamedTuple):
@@ -59,7 +72,8 @@ class _World(NamedTuple):
 
 
 class _Payments(NamedTuple):
-    """Payments in any order; ``scenario`` is a position in SCENARIOS."""
+    """Payments in any order; ``scenario`` is a position in SCENARIOS, or the next for
+    NEW_SCENARIO."""
 
     seconds: Floats
     customer: Integers
@@ -72,6 +86,14 @@ class _Payments(NamedTuple):
         return _Payments._make(values[rows] for values in self)
 
 
+class _Takeovers(NamedTuple):
+    """When account takeovers begin and how often they happen."""
+
+    first_day: int
+    rate: float  # share of all payments since then
+    growth: float  # days until the rate is reached
+
+
 def make_transactions(
     n_customers: int = 1000,
     n_terminals: int = 2000,
@@ -80,6 +102,11 @@ def make_transactions(
     *,
     fraud_rate: float = 0.005,
     label_delay: float = 7.0,
+    reporting_delay: float | DelaySampler | None = None,
+    never_reported: float = 0.0,
+    new_fraud_day: int | None = None,
+    new_fraud_rate: float | None = None,
+    new_fraud_growth: float = 0.0,
 ) -> pd.DataFrame:
     """Simulate card transactions with fraud, in the order of time.
 
@@ -100,6 +127,19 @@ def make_transactions(
     among its payments in a window of 1, 7 or 30 days. Labels arrive late, so that the
     window ended ``label_delay`` days ago, and always before the second of the payment.
 
+    Two options make the data harder, as real data are. Neither changes the payments
+    that the same seed gives without the option; account takeovers come in addition, and
+    aggregates of later payments include them.
+
+    - Late reports (``reporting_delay``): somebody reports a fraud days later, or never.
+      The risk of a terminal counts only frauds reported before the second of the
+      payment; all other payments count as genuine, and the windows are the same.
+    - A new kind of fraud (``new_fraud_day``), *account takeover*: in the early morning
+      someone makes about six payments within a quarter of an hour, with amounts and at
+      terminals that are usual for the customer. No older kind is of this rhythm with
+      such amounts and places, so that a model trained before that day does not find
+      the new kind.
+
     Parameters
     ----------
     n_customers : int >= 1, default=1000
@@ -115,21 +155,46 @@ def make_transactions(
     fraud_rate : float in (0, 0.5), default=0.005
         Expected share of fraudulent payments.
     label_delay : float >= 0, default=7.0
-        Days until the label of a payment is known; 0: from the next second on.
+        Days until the label of a payment is known; 0: from the next second on. With
+        ``reporting_delay``, days between a payment and the end of its windows of
+        terminals, in which reported frauds alone count; 0: every report counts from
+        the next second on.
+    reporting_delay : float in (0, 1000), callable or None, default=None
+        Days from a fraud to its report. A number is the mean of a gamma distribution
+        of shape 2: the most frequent delay is half the mean, and 9 % of the delays are
+        longer than twice the mean. A callable receives a numpy Generator and the number
+        of frauds, and returns one delay in days in [0, 36500] for each. None: the frame
+        has no reports, and each label is known after ``label_delay``.
+    never_reported : float in [0, 1), default=0.0
+        Expected share of the frauds that nobody reports. Needs ``reporting_delay``.
+    new_fraud_day : int in [0, n_days), or None, default=None
+        Day on which account takeovers begin, where 0 is the first day; None: never.
+    new_fraud_rate : float in (0, 0.5) or None, default=None
+        Expected share of account takeovers among the payments since ``new_fraud_day``,
+        in addition to ``fraud_rate``; None: ``fraud_rate / 3``, as much as each older
+        kind. Needs ``new_fraud_day``.
+    new_fraud_growth : float >= 0, default=0.0
+        Days in which account takeovers grow linearly from none to ``new_fraud_rate``;
+        0: the rate is constant from the first day on. Needs ``new_fraud_day``.
 
     Returns
     -------
     transactions : DataFrame
         One row a payment: ``time`` (datetime64[s]), ``customer_id``, ``terminal_id``,
         the features in ``TRANSACTION_FEATURES`` (float32; NaN where the past is
-        empty), ``scenario`` (category) and the label ``is_fraud`` (int8, 1 for fraud).
+        empty), ``scenario`` (category) and the label ``is_fraud`` (int8, 1 for fraud,
+        reported or not). With ``new_fraud_day``, ``scenario`` has the category "account
+        takeover". With ``reporting_delay``, a last column ``reported`` (datetime64[s])
+        has the time at which the fraud is reported, which may be after the last
+        payment; NaT for genuine payments and for frauds that nobody reports.
 
     Raises
     ------
     TypeError
         If an argument is not a number.
     ValueError
-        If a number is out of range.
+        If a number is out of range, or if a parameter is passed without the parameter
+        that it needs.
 
     References
     ----------
@@ -144,25 +209,56 @@ def make_transactions(
     >>> X, y = data[list(TRANSACTION_FEATURES)], data["is_fraud"]
     >>> X.shape[1], bool(data["time"].is_monotonic_increasing)
     (18, True)
+
+    Labels as they are known on the morning of day 30, for training on that day:
+
+    >>> import numpy as np
+    >>> data = make_transactions(
+    ...     100, 200, 40, reporting_delay=10.0, never_reported=0.2, new_fraud_day=25
+    ... )
+    >>> today = np.datetime64("2024-01-01") + np.timedelta64(30, "D")
+    >>> past = data[data["time"] < today]
+    >>> known = past["reported"] < today
+    >>> bool(known.sum() < past["is_fraud"].sum())
+    True
     """
     n_customers = check_count(n_customers, "n_customers")
     n_terminals = check_count(n_terminals, "n_terminals")
     n_days = check_count(n_days, "n_days")
     fraud_rate = check_real(fraud_rate, "fraud_rate", low=0.0, high=0.5, open_ends=True)
     label_delay = check_real(label_delay, "label_delay", low=0.0)
+    draw_delays = _check_reports(reporting_delay, never_reported)
+    takeovers = _check_takeovers(
+        new_fraud_day, new_fraud_rate, new_fraud_growth, n_days, fraud_rate
+    )
     rng = _generator(random_state)
     world = _make_world(rng, n_customers, n_terminals)
     genuine = _pay(rng, world, n_days)
     n_fraud = len(genuine.seconds) * fraud_rate / (1 - fraud_rate)
-    kinds = (
+    kinds = [
         _skim(rng, genuine, n_terminals, n_days, n_fraud / 3),
         _steal(rng, world, n_days, n_fraud / 3),
         _leak(rng, world, n_days, n_fraud / 3),
-    )
+    ]
+    scenarios: tuple[str, ...] = SCENARIOS
+    if takeovers is not None:
+        seconds = np.concatenate([kind.seconds for kind in kinds])
+        n_since = int(np.count_nonzero(seconds >= takeovers.first_day * DAY))
+        kinds.append(
+            _take_over(_other_stream(rng, 0), world, n_days, takeovers, n_since)
+        )
+        scenarios = (*SCENARIOS, NEW_SCENARIO)
     joined = map(np.concatenate, zip(*kinds, strict=True))
     payments = _Payments._make(joined)
     order = np.argsort(payments.seconds, kind="stable")
-    return _frame(world, payments.taken(order), label_delay * DAY)
+    reported = None
+    if draw_delays is not None:
+        # before sorting: the older frauds come first, so that a number as
+        # reporting_delay gives them the same reports with and without takeovers
+        reported = _report(_other_stream(rng, 1), payments, draw_delays)
+        is_silent = _other_stream(rng, 2).random(len(order)) < never_reported
+        reported = np.where(is_silent, np.inf, reported)[order]
+    return _frame(world, payments.taken(order), label_delay * DAY, scenarios, reported)
 
 
 def fetch_credit_card_fraud(
@@ -231,6 +327,78 @@ def _generator(random_state: Any) -> Generator:
         accepted = "a whole number >= 0, a numpy Generator or None"
         msg = f"random_state must be {accepted}, got {random_state!r}"
         raise type(error)(msg) from error
+
+
+def _other_stream(rng: Generator, nth: int) -> Generator:
+    """Return a generator that depends on the state of ``rng`` and leaves it."""
+    # Generator.spawn depends on the seed: it would overlook a state set or jumped to
+    seed = copy.deepcopy(rng).integers(2**63, size=4)
+    return np.random.default_rng([*seed, nth])
+
+
+def _check_reports(reporting_delay: Any, never_reported: Any) -> DelaySampler | None:
+    """Return the function that draws delays of reports, or None for no reports."""
+    share = check_real(never_reported, "never_reported", low=0.0, high=1.0)
+    if share == 1.0:
+        msg = (
+            f"never_reported must be below 1, got {never_reported!r}: without any "
+            "report no label would be known"
+        )
+        raise ValueError(msg)
+    if reporting_delay is None:
+        if share > 0:
+            msg = (
+                f"never_reported={never_reported!r} was passed without "
+                "reporting_delay, so that the frame has no reports; pass both, for "
+                "example reporting_delay=7.0"
+            )
+            raise ValueError(msg)
+        return None
+    if callable(reporting_delay):
+        sampler: DelaySampler = reporting_delay
+        return sampler
+    try:
+        mean = check_real(
+            reporting_delay,
+            "reporting_delay",
+            low=0.0,
+            high=_LONGEST_MEAN_DELAY,
+            open_ends=True,
+        )
+    except (TypeError, ValueError) as error:
+        msg = f"{error}; for other delays pass a function of a Generator and a number"
+        raise type(error)(msg) from None
+    return lambda rng, n: rng.gamma(2.0, mean / 2, n)
+
+
+def _check_takeovers(
+    day: Any, rate: Any, growth: Any, n_days: int, fraud_rate: float
+) -> _Takeovers | None:
+    """Return when and how often accounts are taken over, or None for never."""
+    growth = check_real(growth, "new_fraud_growth", low=0.0)
+    if rate is not None:
+        rate = check_real(rate, "new_fraud_rate", low=0.0, high=0.5, open_ends=True)
+    if day is None:
+        if rate is not None or growth > 0:
+            name, value = (
+                ("new_fraud_growth", growth)
+                if rate is None
+                else ("new_fraud_rate", rate)
+            )
+            msg = (
+                f"{name}={value!r} was passed without new_fraud_day, so that no new "
+                "kind of fraud begins; pass both"
+            )
+            raise ValueError(msg)
+        return None
+    day = check_count(day, "new_fraud_day", low=0)
+    if day >= n_days:
+        msg = (
+            f"new_fraud_day must be below n_days={n_days}, got {day}: the frame would "
+            "end before the new kind of fraud begins"
+        )
+        raise ValueError(msg)
+    return _Takeovers(day, fraud_rate / 3 if rate is None else rate, growth)
 
 
 def _make_world(rng: Generator, n_customers: int, n_terminals: int) -> _World:
@@ -335,8 +503,36 @@ def _leak(rng: Generator, world: _World, n_days: int, n_fraud: float) -> _Paymen
     )
 
 
+def _take_over(
+    rng: Generator, world: _World, n_days: int, takeovers: _Takeovers, n_since: int
+) -> _Payments:
+    """Return quick series of usual payments in the early morning, near home."""
+    first_day, rate, growth = takeovers
+    days = n_days - first_day
+    # days at the full rate with as many events: the integral of min(t / growth, 1)
+    full = days - growth / 2 if growth <= days else days * (days / growth) / 2
+    n_fraud = n_since * rate / (1 - rate) * (full / days)
+    customer, start = _events(rng, world, full, n_fraud, _TAKEOVER_PAYMENTS)
+    n = len(customer)
+    start /= DAY
+    # the inverse of that integral: a day for each event
+    start = np.where(
+        start < growth / 2, np.sqrt(2 * growth * start), start + growth / 2
+    )
+    day = np.minimum(np.floor(start), days - 1)
+    # the time of the event, which its payments share, gives their hour
+    earliest, latest = _TAKEOVER_HOURS
+    hour = earliest + (latest - earliest) * (start - day)
+    seconds = (first_day + day + hour / 24) * DAY
+    seconds += rng.uniform(0, _TAKEOVER_SECONDS, n)
+    nth = rng.integers(0, world.favourites.shape[1], n)
+    terminal = world.favourites[customer, nth]
+    amount = _amounts(rng, world, customer, np.exp(rng.normal(0.0, 0.3, n)))
+    return _Payments(seconds, customer, terminal, amount, np.full(n, 4))
+
+
 def _events(
-    rng: Generator, world: _World, n_days: int, n_fraud: float, payments: float
+    rng: Generator, world: _World, n_days: float, n_fraud: float, payments: float
 ) -> tuple[Integers, Floats]:
     """Return customer and start of the event of each fraudulent payment."""
     n_events = rng.poisson(n_fraud / payments)
@@ -352,8 +548,40 @@ def _within(payments: _Payments, n_days: int) -> _Payments:
     return payments.taken(payments.seconds < n_days * DAY)
 
 
-def _frame(world: _World, payments: _Payments, label_delay: float) -> pd.DataFrame:
-    """Return the payments with their features."""
+def _report(rng: Generator, payments: _Payments, draw_delays: DelaySampler) -> Floats:
+    """Return the second in which each fraud is reported, infinite for genuine rows."""
+    frauds = np.flatnonzero(payments.scenario)
+    name = "the result of reporting_delay"
+    delays = check_finite_vector(draw_delays(rng, len(frauds)), name)
+    if len(delays) != len(frauds):
+        msg = f"{name} must have {len(frauds)} delays, one a fraud, got {len(delays)}"
+        raise ValueError(msg)
+    outside = delays[(delays < 0) | (delays > _LONGEST_DELAY)]
+    if len(outside):
+        msg = f"{name} must be days in [0, {_LONGEST_DELAY}], got {outside[0]}"
+        raise ValueError(msg)
+    reported = np.full(len(payments.seconds), np.inf)
+    reported[frauds] = np.floor(payments.seconds[frauds] + delays * DAY)
+    return reported
+
+
+def _time(seconds: Floats) -> NDArray[np.datetime64]:
+    """Return time stamps, NaT for an infinite number of seconds."""
+    time = np.full(len(seconds), np.datetime64("NaT", "s"))
+    known = np.isfinite(seconds)
+    time[known] = START + seconds[known].astype("timedelta64[s]")
+    return time
+
+
+def _frame(
+    world: _World,
+    payments: _Payments,
+    label_delay: float,
+    scenarios: tuple[str, ...],
+    reported: Floats | None,
+) -> pd.DataFrame:
+    """Return the payments with their features; without reports, each label is known
+    after the delay."""
     seconds, customer, terminal, amount, scenario = payments
     is_fraud = (scenario > 0).astype(np.float64)
     columns: dict[str, Floats] = {
@@ -373,20 +601,25 @@ def _frame(world: _World, payments: _Payments, label_delay: float) -> pd.DataFra
         columns[f"customer_n_{days}d"] = n
         columns[f"customer_mean_amount_{days}d"] = total / n
         n, frauds = by_terminal.sums(is_fraud, window, label_delay)
+        if reported is not None:
+            frauds = by_terminal.n_reported(reported, window, label_delay)
         columns[f"terminal_n_{days}d"] = n
         with np.errstate(invalid="ignore"):  # 0 / 0: NaN for an empty window
             columns[f"terminal_risk_{days}d"] = frauds / n
     columns["amount_ratio"] = amount / columns["customer_mean_amount_30d"]
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
-            "time": np.datetime64("2024-01-01", "s") + seconds.astype("timedelta64[s]"),
+            "time": _time(seconds),
             "customer_id": customer,
             "terminal_id": terminal,
             **{k: columns[k].astype(np.float32) for k in TRANSACTION_FEATURES},
-            "scenario": pd.Categorical.from_codes(scenario, pd.Index(SCENARIOS)),
+            "scenario": pd.Categorical.from_codes(scenario, pd.Index(scenarios)),
             "is_fraud": is_fraud.astype(np.int8),
         }
     )
+    if reported is not None:
+        frame["reported"] = _time(reported)
+    return frame
 
 
 class _History:
@@ -395,7 +628,7 @@ class _History:
 
     def __init__(self, entity: Integers, seconds: Floats) -> None:
         # keys of two entities are further apart than any window reaches
-        stride = seconds.max() + 1000 * DAY
+        self._stride = stride = seconds.max() + 1000 * DAY
         self._order = np.lexsort((seconds, entity))
         self._entity, self._seconds = entity, seconds
         self._key = (entity * stride + seconds)[self._order]
@@ -407,14 +640,37 @@ class _History:
         """Return count and sum of ``values`` in (t - delay - window, t - delay], but
         not in the second of t or later; with delay None in (t - window, t]."""
         total = np.concatenate(([0.0], np.cumsum(values[self._order])))
+        first, end = self._bounds(window, delay)
+        n = self._unsorted((end - first).astype(float))
+        return n, self._unsorted(total[end] - total[first])
+
+    def n_reported(self, reported: Floats, window: float, delay: float) -> Floats:
+        """Return the number of rows in the same window that were reported before the
+        second of t; ``reported`` is infinite for rows without a report."""
+        first, end = self._bounds(window, delay)
+        rows = np.flatnonzero(np.isfinite(reported[self._order]))
+        positions = self._order[rows]
+        # after the last payment every second is as good, and the key stays the entity's
+        latest = np.minimum(reported[positions], self._seconds.max() + DAY)
+        key = self._entity[positions] * self._stride + latest
+        # From one row to the next, bounds of windows never fall. So the rows whose
+        # window has a reported row are neighbours; the last of them know the report.
+        known = np.searchsorted(self._second, key, side="right")
+        begin = np.maximum(np.searchsorted(end, rows, side="right"), known)
+        stop = np.maximum(np.searchsorted(first, rows, side="right"), begin)
+        size = len(first) + 1
+        change = np.bincount(begin, minlength=size) - np.bincount(stop, minlength=size)
+        return self._unsorted(np.cumsum(change)[:-1].astype(float))
+
+    def _bounds(self, window: float, delay: float | None) -> tuple[Integers, Integers]:
+        """Return the first row of each window and the row after its last."""
         # all of the past is over by then; more would reach another entity's keys
         late = min(delay or 0.0, self._seconds.max() + DAY)
         first = np.searchsorted(self._key, self._key - late - window, side="right")
         end = np.searchsorted(self._key, self._key - late, side="right")
         if delay is not None:
             end = np.minimum(end, np.searchsorted(self._key, self._second))
-        n = self._unsorted((end - first).astype(float))
-        return n, self._unsorted(total[end] - total[first])
+        return first, end
 
     def since_last(self) -> Floats:
         """Return the seconds since the entity's previous payment, NaN for the first."""
