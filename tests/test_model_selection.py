@@ -201,13 +201,15 @@ def test_windows_without_rows_are_left_out():
     # a shop that is closed at weekends: 2024-01-01 is a Monday
     time = pd.Series(pd.bdate_range("2024-01-01", periods=15))
     cv = PrequentialSplit(3, 0, 1, time=time)
-    with pytest.warns(UserWarning, match=r"4 of 16, .* from 2024-01-06 ") as caught:
+    with pytest.warns(
+        UserWarning, match=r"4 of 16 windows, .* from 2024-01-06 "
+    ) as caught:
         splits = pairs(cv.split(time))
     assert [warning.filename for warning in caught] == [__file__]
     assert len(splits) == cv.get_n_splits(time) == 12
     assert all(len(test) == 1 for _, test in splits)
     three = PrequentialSplit(3, 0, 1, 7, time=time)
-    with pytest.warns(UserWarning, match="2 of 9, the first"):
+    with pytest.warns(UserWarning, match="2 of 9 windows"):
         assert pairs(three.split(time)) == splits[-7:]
 
 
@@ -229,19 +231,18 @@ def handbook(frame, train_start, train, delay, test):
 
 
 @pytest.mark.parametrize("delay", [0, 1, 4])
-@pytest.mark.parametrize("has_dates", [False, True])
-def test_known_cards_are_those_of_the_handbook(delay, has_dates):
+@pytest.mark.parametrize("kind", ["numbers", "whole numbers", "dates"])
+def test_known_cards_are_those_of_the_handbook(delay, kind):
     X, y, time, card = rows_of(seed=delay)
     y = y.where(np.arange(len(y)) % 3 == 0, 0)
     frame = X.assign(card=card, y=y)
-    cv = PrequentialSplit(
-        6, delay, 5, time=time if has_dates else "day", groups=card, n_splits=4
-    )
+    times = {"numbers": "day", "whole numbers": X["day"] // 1, "dates": time}
+    cv = PrequentialSplit(6, delay, 5, time=times[kind], groups=card, n_splits=4)
     plain = PrequentialSplit(6, delay, 5, time="day", n_splits=4)
     n_left_out = set()
     for i, window in enumerate(cv.windows(X, y)):
         start = 40 - 5 * (4 - i) - delay - 6
-        if not has_dates:
+        if kind != "dates":
             assert window.train_start == start
         assert window.test.tolist() == handbook(frame, start, 6, delay, 5)
         train, test = list(plain.split(X))[i]
@@ -771,7 +772,13 @@ def test_splits_cannot_be_counted_without_rows():
 def test_labels_cards_and_reports_that_cannot_be_used(y, parameters, match):
     cv = PrequentialSplit(1, 0, 1, time=[0, 1, 2], **parameters)
     with pytest.raises(ValueError, match=match):
-        next(cv.split(np.zeros(3), y))
+        next(cv.windows(np.zeros(3), y))
+
+
+def test_labels_that_nobody_needs_are_not_read():
+    cv = PrequentialSplit(1, 0, 1, time=[0, 1, 2])
+    for y in ([0, 1, 2], [0.5, np.nan, 1.5], ["fraud"] * 3):
+        assert pairs(cv.split(np.zeros(3), y)) == [([0], [1]), ([1], [2])]
 
 
 def test_zones_are_not_guessed():

@@ -117,7 +117,7 @@ class PrequentialSplit(BaseCrossValidator):
         - None: the index of X. If X is no Pandas frame, the index of y.
         - ``pandas.Series``: by label, if X (or else y) is of Pandas, so that X may be a
           part of the rows. The labels of the Series must be unique and contain those of
-          X, or be the same in the same order.
+          X, or be the same in the same order. Do not reset the index of one alone.
         - other array-like: by position.
         - callable: is passed X and returns any of the arrays above.
 
@@ -266,7 +266,7 @@ class PrequentialSplit(BaseCrossValidator):
         UserWarning
             If a window without training rows or test rows is left out.
         """
-        for window in self._windows(X, y, groups):
+        for window in self._windows(X, y, groups, reads_labels=False):
             yield window.train, window.test
 
     def windows(
@@ -313,19 +313,21 @@ class PrequentialSplit(BaseCrossValidator):
         ...     print(window.cut, window.train, window.y_known, window.age)
         2.0 [0 1 2 3] [1 0 1 0] [2.  1.5 1.  0.5]
         """
-        yield from self._windows(X, y, groups)
+        yield from self._windows(X, y, groups, reads_labels=True)
 
-    def _windows(self, X: Any, y: Any, groups: Any) -> Iterator[PrequentialWindow]:
-        rows = self._read(in_memory(X), y, groups)
+    def _windows(
+        self, X: Any, y: Any, groups: Any, *, reads_labels: bool
+    ) -> Iterator[PrequentialWindow]:
+        rows = self._read(in_memory(X), y, groups, reads_labels=reads_labels)
         times = rows.times
         found, empty = self._found(rows)
         if empty:
             first, last = (times.moment(edges.cut) for edges in (empty[-1], empty[0]))
             msg = (
-                "PrequentialSplit leaves out windows without training rows or without "
-                "test rows (with groups, without those of cards that are not known): "
-                f"{len(empty)} of {len(empty) + len(found)}, the first with test days "
-                f"from {first}, the last from {last}; longer windows may have rows"
+                f"PrequentialSplit leaves out {len(empty)} of "
+                f"{len(empty) + len(found)} windows, without training rows or without "
+                "test rows (of cards not known to be compromised): the first with test "
+                f"days from {first}, the last from {last}; longer windows may have rows"
             )
             warnings.warn(msg, UserWarning, stacklevel=3)
         for edges, test in found:
@@ -376,7 +378,8 @@ class PrequentialSplit(BaseCrossValidator):
                 "fit depends on the times of the rows; pass X, or set n_splits"
             )
             raise ValueError(msg)
-        return len(self._found(self._read(in_memory(X), y, groups))[0])
+        rows = self._read(in_memory(X), y, groups, reads_labels=False)
+        return len(self._found(rows)[0])
 
     def __repr__(self) -> str:
         lengths = [_shown(self.train), _shown(self.delay), _shown(self.test)]
@@ -390,8 +393,8 @@ class PrequentialSplit(BaseCrossValidator):
         ]
         return f"{type(self).__name__}({', '.join(lengths + pairs)})"
 
-    def _read(self, X: Any, y: Any, groups: Any) -> _Rows:
-        """Return times, cards and labels of the rows."""
+    def _read(self, X: Any, y: Any, groups: Any, *, reads_labels: bool) -> _Rows:
+        """Return times, cards, reports and the labels that are needed."""
         n_rows = int(X.shape[0]) if hasattr(X, "shape") else len(X)
         if n_rows == 0:
             msg = "PrequentialSplit needs at least one row, got none"
@@ -420,7 +423,9 @@ class PrequentialSplit(BaseCrossValidator):
                     "be compromised depends on the labels; pass y"
                 )
                 raise ValueError(msg)
-        positive = None if y is None else positives_of(y, n_rows, self.pos_label)
+        positive = None
+        if y is not None and (reads_labels or cards is not None):
+            positive = positives_of(y, n_rows, self.pos_label)
         order = np.argsort(times.ticks, kind="stable")
         return _Rows(times, order, times.ticks[order], positive, cards, reported)
 
@@ -498,7 +503,7 @@ class PrequentialSplit(BaseCrossValidator):
         if n_fit >= n_wanted:
             return (
                 f"{have}, and {n_found} of {n_fit} windows of {lengths} have training "
-                "rows and test rows (with groups, test rows of other cards); pass "
+                "rows and test rows (of cards not known to be compromised); pass "
                 "longer windows, or a smaller n_splits"
             )
         n_needed = float(needed + (n_wanted - 1) * step)

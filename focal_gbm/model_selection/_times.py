@@ -208,9 +208,10 @@ def _series(values: Any, name: str) -> pd.Series[Any]:
     values = in_host_memory(values)
     package = type(values).__module__.partition(".")[0]
     if package == "polars":
-        # Polars converts to NumPy in UTC, whatever the zone
-        has_zone = getattr(values.dtype, "time_zone", None) is not None
-        values = values.to_list() if has_zone else values.to_numpy()
+        # Polars converts times to NumPy in UTC, whatever the zone, and version 1.0 ends
+        # the process over them with NumPy 2.0
+        is_time = values.dtype.is_temporal()
+        values = values.to_list() if is_time else values.to_numpy()
     elif isinstance(getattr(values, "dtype", None), pd.ArrowDtype):
         import pyarrow
 
