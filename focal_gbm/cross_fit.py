@@ -85,8 +85,8 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ``estimator`` has set to another value than the default.
     cv : int, splitter or iterable of splits, default=5
         The folds. A number means stratified folds (by group, if ``groups`` are passed),
-        as many as there are positives if those are fewer. Use ``TimeSeriesSplit`` for
-        transactions in time order.
+        as many as there are positives if those are fewer. Use ``PrequentialSplit`` for
+        transactions in time, whose labels become known after a delay.
     ensemble : {"auto", True, False}, default="auto"
         Whether the models of the folds become one booster, as in step 4. "auto": if
         every row is held out once and the link is "posterior". False: one model is
