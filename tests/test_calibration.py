@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from libraries import slow
+from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -263,3 +264,87 @@ def test_state_as_plain_numbers():
     assert from_state(None) is None
     with pytest.raises(ValueError, match="cv must be a whole number >= 2, got"):
         state_of(LogOddsCalibrator("platt").fit(x, y).set_params(cv=2.5))
+
+
+def late_sample(truth, n_rows, seed):
+    """Return scores, labels of which some positives are not known yet, maturities."""
+    x, y = sample(truth, n_rows, seed)
+    rng = np.random.default_rng(seed + 1)
+    # young rows score higher: what is not known yet also bends the curve
+    maturity = np.where(rng.random(n_rows) < expit(x + 4), 0.25, 1.0)
+    return x, y * (rng.random(n_rows) < maturity), maturity
+
+
+@pytest.mark.parametrize("method", [*TRUTHS, "isotonic", "auto"])
+def test_late_labels_calibrate_to_the_true_class(method):
+    truth = TRUTHS.get(method, TRUTHS["platt"])
+    x, seen, maturity = late_sample(truth, 60_000, 5)
+    plain = LogOddsCalibrator(method).fit(x, seen)
+    fitted = LogOddsCalibrator(method).fit(x, seen, label_maturity=maturity)
+    inside = np.abs(x + 3) < 3
+    target = expit(truth(x[inside]))
+    found = expit(fitted.predict(x[inside]))
+    assert found.mean() == pytest.approx(target.mean(), rel=0.07)
+    assert expit(plain.predict(x[inside])).mean() < 0.75 * target.mean()
+    tolerance = 0.2 if method == "isotonic" else 0.12
+    middle = np.abs(x[inside] + 3) < 1
+    difference = np.abs(logit(found) - logit(target))[middle]
+    assert difference.mean() < tolerance
+
+
+def test_isotonic_steps_of_late_labels_have_the_highest_likelihood():
+    """Against a general search over steps that do not fall."""
+    rng = np.random.default_rng(0)
+    x = np.repeat([-3.0, -2.0, -1.0, 0.0], 250)
+    maturity = rng.choice([0.3, 0.8, 1.0], len(x))
+    y = (rng.random(len(x)) < maturity * expit(x - 0.5)).astype(int)
+    weight = rng.integers(1, 4, len(x)).astype(float)
+
+    def loss(p):
+        seen = maturity * np.repeat(p, 250)
+        return -(weight * np.where(y > 0, np.log(seen), np.log1p(-seen))).sum()
+
+    def of_gaps(gaps):
+        return np.minimum(np.exp(gaps).cumsum(), 0.999)
+
+    best = minimize(lambda g: loss(of_gaps(g)), np.log([0.05, 0.05, 0.1, 0.2]))
+    fitted = LogOddsCalibrator("isotonic").fit(x, y, weight, maturity)
+    found = expit(fitted.predict(x[::250]))
+    assert loss(found) <= best.fun + 1e-3
+    np.testing.assert_allclose(found, of_gaps(best.x), rtol=0.02)
+
+
+@ALL
+def test_final_labels_make_the_same_map(method):
+    x, y = sample(TRUTHS["platt"], 3000, 3)
+    before = LogOddsCalibrator(method).fit(x, y).predict(x)
+    after = LogOddsCalibrator(method).fit(x, y, label_maturity=np.ones(3000))
+    np.testing.assert_array_equal(before, after.predict(x))
+
+
+@pytest.mark.parametrize(
+    ("maturity", "message"),
+    [([0.5, 0.0, 1, 1], "got 0.0 in row 1"), ([0.5], "4"), ([np.nan] * 4, "got nan")],
+)
+def test_maturities_that_cannot_be(maturity, message):
+    calibrator = LogOddsCalibrator("intercept")
+    with pytest.raises(ValueError, match=message):
+        calibrator.fit([0.0] * 4, [0, 0, 0, 1], label_maturity=maturity)
+    assert not hasattr(calibrator, "method_")
+
+
+@pytest.mark.parametrize("method", ["intercept", "platt", "isotonic"])
+def test_late_labels_have_weights(method):
+    x, seen, maturity = late_sample(TRUTHS["platt"], 2000, 8)
+    rows = np.repeat(np.arange(2000), 2)
+    twice = LogOddsCalibrator(method).fit(
+        x[rows], seen[rows], label_maturity=maturity[rows]
+    )
+    # the ridge counts rows, so that only its share differs
+    once = LogOddsCalibrator(method).fit(x, seen, label_maturity=maturity)
+    weighted = LogOddsCalibrator(method).fit(x, seen, np.full(2000, 2.0), maturity)
+    np.testing.assert_allclose(once.predict(x), weighted.predict(x), atol=1e-4)
+    inside = np.abs(x + 3) < 3
+    np.testing.assert_allclose(
+        once.predict(x[inside]), twice.predict(x[inside]), atol=0.1
+    )

@@ -18,6 +18,7 @@ from focal_gbm._estimators.columns import in_memory
 from focal_gbm._validation import (
     Float64Array,
     check_maturity,
+    check_vector,
     equal_to,
     in_host_memory,
     native,
@@ -155,15 +156,16 @@ def known_share(
             "be the log-odds of the class"
         )
         raise ValueError(msg)
-    impossible = (codes > 0) & (np.asarray(label_maturity) == 0)
-    if impossible.shape == codes.shape and impossible.any():
+    values = check_vector(label_maturity, "label_maturity", np.float64, len(codes))
+    impossible = (codes > 0) & (values == 0)
+    if impossible.any():
         msg = (
             f"label_maturity is 0 in row {int(impossible.argmax())}, whose positive is "
             "known: pass the probability that a positive of this age would be known, "
             "or 1 for a row that was investigated"
         )
         raise ValueError(msg)
-    maturity = check_maturity(label_maturity, len(codes))
+    maturity = check_maturity(values)
     if maturity is None:
         return None
     weights = np.ones(len(codes)) if weight is None else weight
