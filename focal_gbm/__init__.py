@@ -34,7 +34,7 @@ _HOMES = {
     "PriorShift": "calibration",
 }
 
-_SUBMODULES = ("calibration", "datasets", "metrics", "plotting")
+_SUBMODULES = ("calibration", "datasets", "delays", "metrics", "plotting")
 
 __all__ = [*_HOMES, *_SUBMODULES]
 
