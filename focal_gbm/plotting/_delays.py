@@ -196,13 +196,13 @@ class ReportingDelayDisplay:
         self.band_ = ax.fill_between(
             self.age, self.low, self.high, color=colour, alpha=0.2, linewidth=0
         )
-        # one grey line without a name of its own for each later curve
+        # one entry in the legend for all curves on these axes
         named = any(line.get_label() == "plain distribution" for line in ax.lines)
         (self.plain_line_,) = ax.plot(
             self.age,
             self.plain,
             "--",
-            color="0.5" if not named else colour,
+            color=colour,
             linewidth=1,
             label=None if named else "plain distribution",
         )
