@@ -34,7 +34,14 @@ _HOMES = {
     "PriorShift": "calibration",
 }
 
-_SUBMODULES = ("calibration", "datasets", "metrics", "model_selection", "plotting")
+_SUBMODULES = (
+    "calibration",
+    "datasets",
+    "delays",
+    "metrics",
+    "model_selection",
+    "plotting",
+)
 
 __all__ = [*_HOMES, *_SUBMODULES]
 

@@ -33,6 +33,7 @@ ORDER = (
     "metrics._probabilities",
     "metrics._scorers",
     "metrics",
+    "delays",
     "objective._call",
     "objective._device",
     "objective._objective",
@@ -41,6 +42,7 @@ ORDER = (
     "_device",
     "plotting._axes",
     "plotting._alerts",
+    "plotting._delays",
     "plotting._reliability",
     "plotting._loss",
     "plotting",
@@ -147,7 +149,7 @@ def test_submodules_need_no_import_of_their_own():
         "import focal_gbm;"
         "print(focal_gbm.metrics.recall_at_fpr([1, 0], [2.0, 1.0]),"
         " focal_gbm.datasets.DAY, focal_gbm.plotting.__name__,"
-        " focal_gbm.calibration.METHODS[0])"
+        " focal_gbm.calibration.METHODS[0], focal_gbm.delays.ReportingDelay)"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -179,9 +179,7 @@ def test_maturities_that_cannot_be_are_refused_before_training(late, library, ca
 @BOTH
 def test_the_classic_link_refuses(late, library):
     with pytest.raises(ValueError, match="label_maturity needs link='posterior'"):
-        library.model(link="logit").fit(
-            late.X, late.seen, label_maturity=late.maturity
-        )
+        library.model(link="logit").fit(late.X, late.seen, label_maturity=late.maturity)
 
 
 @IGNORE
@@ -198,8 +196,8 @@ def test_each_evaluation_set_has_maturities_of_its_own(late, later, library):
         eval_label_maturity={0: later.maturity[:2000]},
         **library.silent,
     )
-    history = model.evals_result_ if library.name == "lightgbm" else (
-        model.evals_result()
+    history = (
+        model.evals_result_ if library.name == "lightgbm" else (model.evals_result())
     )
     found = [values[library.log_loss][-1] for values in history.values()]
     sets = [

@@ -51,6 +51,24 @@ def test_derivatives_on_the_posterior_link(gamma, alpha, weighted, rows):
         np.testing.assert_allclose(ours, (1 + gamma) * exact, rtol=1e-5, atol=1e-30)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 2.0, 5.0])
+@pytest.mark.parametrize("alpha", [None, 0.25])
+def test_derivatives_of_late_labels(gamma, alpha, rows):
+    raw, y, weight = rows
+    maturity = np.random.default_rng(1).choice([1e-6, 0.2, 0.9, 1.0], len(raw))
+    both = (
+        FocalObjective(gamma, alpha, device=device, label_maturity=maturity)
+        for device in (DEVICE, "cpu")
+    )
+    given, expected = (objective(y, raw, weight) for objective in both)
+    exact = FocalLoss(gamma, alpha).gradient_hessian(y, raw, weight, maturity)
+    for ours, cpu, double in zip(host(given), expected, exact, strict=True):
+        np.testing.assert_allclose(ours, cpu, rtol=1e-5)
+        near = np.abs(raw) < 40  # beyond, Hessians lie below the numbers of float32
+        scaled = (1 + gamma) * double[near]
+        np.testing.assert_allclose(ours[near], scaled, rtol=1.2e-5)
+
+
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
 @pytest.mark.parametrize("hessian", ["expected", "exact", "clipped"])
 def test_derivatives_on_the_classic_link(gamma, hessian, rows):
