@@ -243,7 +243,7 @@ def against_tuned(results: Results) -> pd.DataFrame:
         "AP": shares.mean(axis=1),
         "worst AP": shares.min(axis=1),
         "AP, unseen": shares.drop(columns=seen, errors="ignore").mean(axis=1),
-        "log-loss": np.exp(np.log(loss / loss.min()).mean(axis=1)),
+        "log-loss": (loss / loss.min()).median(axis=1),
         "predicted / observed, least": ratio.min(axis=1),
         "most": ratio.max(axis=1),
     }
@@ -396,8 +396,8 @@ AP is the average precision of a model at default settings over that of the best
 model on the data set, mean over data sets. Rows of most data sets chose the starting
 points and the sizes of FocalClassifierCV: "unseen" are transactions and donors, whose
 rows chose nothing; [cross_fit.md](../parameters/cross_fit.md) has nine such data sets.
-Log-loss is the geometric mean of its ratio to the lowest of a data set at default
-settings. Predicted over observed is that of data sets with {enough} positive training
+Log-loss is the median of its ratio to the lowest of a data set at default settings.
+Predicted over observed is that of data sets with {enough} positive training
 rows. Recall at 0.1 % is the mean ratio to CatBoost's. AutoGluon gets LightGBM, XGBoost,
 CatBoost, five folds and the time of FocalClassifierCV with LightGBM.
 """

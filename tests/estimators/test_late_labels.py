@@ -288,7 +288,7 @@ def test_calibrate_takes_labels_that_are_not_final(late, later, library):
     model.calibrate(later.X, later.seen, label_maturity=later.maturity)
     assert low < 0.8
     assert ratios(model, later)[0] == pytest.approx(1, abs=0.12)
-    with pytest.raises(ValueError, match="got 2.0 in row 0"):
+    with pytest.raises(ValueError, match=r"got 2\.0 in row 0"):
         model.calibrate(later.X, later.seen, label_maturity=later.maturity * 0 + 2)
     assert ratios(model, later)[0] == pytest.approx(1, abs=0.12)
 
@@ -350,5 +350,5 @@ def test_the_search_by_folds_takes_maturities(late, library):
         late.X, late.seen, label_maturity=late.maturity
     )
     assert ratios(refitted, late)[0] == pytest.approx(1, abs=0.08)
-    with pytest.raises(ValueError, match="got 0.0 in row 0|is 0 in row"):
+    with pytest.raises(ValueError, match=r"got 0\.0 in row 0|is 0 in row"):
         model.fit(late.X, late.seen, label_maturity=late.maturity * 0)

@@ -50,9 +50,9 @@ def test_other_rows_are_refused(make):
 
 
 def test_the_loss_itself_needs_gamma_0():
-    with pytest.raises(ValueError, match="needs gamma=0, got 2.0"):
+    with pytest.raises(ValueError, match=r"needs gamma=0, got 2\.0"):
         FocalLoss().loss([0], [0.0], label_maturity=[0.5])
-    with pytest.raises(ValueError, match="needs gamma=0, got 2.0"):
+    with pytest.raises(ValueError, match=r"needs gamma=0, got 2\.0"):
         FocalMetric(metric="focal", label_maturity=C)
     assert FocalLoss().loss([0], [0.0], label_maturity=[1]) == FocalLoss().loss(
         [0], [0.0]
