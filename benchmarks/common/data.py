@@ -119,7 +119,7 @@ def files(folder: Path | None) -> dict[str, Load]:
     """Return a function for each file that is present; it halves the rows."""
 
     def load(name: str, seed: int) -> Split:
-        X, y = _SHAPES.get(name, _last_column)(_read(folder, name))
+        X, y = _SHAPES.get(name, _last_column)(read(folder, name))
         return halves(name, X, y, seed)
 
     return {name: partial(load, name) for name in FILES if is_present(folder, name)}
@@ -137,7 +137,8 @@ def is_present(folder: Path | None, name: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _read(folder: Path, name: str) -> pd.DataFrame:
+def read(folder: Path, name: str) -> pd.DataFrame:
+    """Return a file of the folder; the last one stays in memory."""
     return pd.read_parquet(folder / f"{name}.parquet")
 
 
@@ -207,7 +208,7 @@ def handbook_week(folder: Path, first_day: str) -> Split:
     The test rows leave out cards with a fraud among the training rows, as in the
     Handbook.
     """
-    frame = _read(folder, HANDBOOK)
+    frame = read(folder, HANDBOOK)
     day = (frame["TX_DATETIME"] - pd.Timestamp(first_day)).dt.days
     features = frame.columns.drop(
         [

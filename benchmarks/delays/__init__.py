@@ -1,0 +1,1 @@
+"""Train on labels that arrive late."""
