@@ -107,8 +107,14 @@ def test_few_positives_are_never_cut():
 
 
 def is_installed(model):
-    package = {"CatBoost": "catboost", "YDF": "ydf"}.get(model.name.split(",")[0])
-    if model.group == models.PEERS:
+    packages = {
+        "CatBoost": "catboost",
+        "YDF": "ydf",
+        "FLAML zero-shot": "flaml",
+        "PerpetualBooster": "perpetual",
+    }
+    package = packages.get(model.name.split(",")[0])
+    if model.group == models.PEERS or model.as_long_as:
         return False
     return package is None or importlib.util.find_spec(package) is not None
 
@@ -150,7 +156,7 @@ def results_of(tmp_path, sets, overlap, tuned=True):
                 key = {"what": "evaluate", "set": name, "model": model}
                 key |= {"tuned": tuned, "repeat": repeat}
                 sizes = {"rate": 0.1, "n_train": 10, "n_positive": 1, "n_test": 10}
-                record = {"key": key, "ap": ap, "cpu_s": 1.0, **sizes}
+                record = {"key": key, "ap": ap, "cpu_s": 1.0, "fit_s": 0.5, **sizes}
                 rows.append({**record, "overlap": overlap})
     path.write_text("\n".join(json.dumps(row) for row in rows))
     return report.Results(path)
@@ -192,6 +198,34 @@ def test_a_fit_that_failed_counts_as_chance(tmp_path):
     assert results.means("ap", tuned=False).loc["FocalLGBM", "one"] == 0.1
     assert results.means("auc", tuned=False).loc["FocalLGBM", "one"] == 0.5
     assert list(report.failures(results)["fits"]) == [1]
+
+
+def test_a_fit_on_two_processors_counts_once_and_in_its_own_time(tmp_path):
+    path = tmp_path / "results.jsonl"
+
+    def fit(ap, seconds):
+        key = {"what": "evaluate", "set": "one", "model": "LightGBM"}
+        sizes = {"rate": 0.1, "n_train": 10, "n_positive": 1, "n_test": 10}
+        record = {"ap": ap, "fit_s": seconds, "cpu_s": seconds, "overlap": 0.0}
+        return {"key": {**key, "tuned": False, "repeat": 0}, **record, **sizes}
+
+    search = {"what": "tune", "set": "one", "model": "LightGBM", "repeat": 0}
+    lines = [
+        {"machine": "old", "cores": 2, "system": "", "python": "", "versions": {}},
+        fit(0.2, 10.0),
+        {"key": search, "cpu_s": 500.0, "first": 0.1, "validation": 0.2},
+        {"machine": "new", "cores": 2, "system": "", "python": "", "versions": {}},
+        fit(0.3, 2.0),
+    ]
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    results = report.Results(path)
+    assert results.means("ap", tuned=False).loc["LightGBM", "one"] == 0.3
+    cost = report.tuning_cost(results)
+    assert cost.loc["LightGBM", "in default fits of LightGBM"] == 50.0
+    name = "evaluate | one | LightGBM | False | 0"
+    assert name in runner.done(path, "new")
+    assert name not in runner.done(path, "other")
+    assert {r["processor"] for r in runner.read(path)} == {"old", "new"}
 
 
 def test_tables_are_blank_where_nothing_was_measured(tmp_path):

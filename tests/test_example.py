@@ -294,3 +294,14 @@ def test_from_search_to_service():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     for word in ("Best", "Calibrated on a later week", "In a fresh process", "alerts"):
         assert word in done.stdout
+
+
+@pytest.mark.slow
+def test_a_monday_with_late_labels(tmp_path):
+    picture = tmp_path / "late.png"
+    command = [sys.executable, EXAMPLES / "late_labels.py", "--customers", "250"]
+    command += ["--budget", "5", "--picture", picture]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for word in ("frauds are reported", "is known with probability", "label_maturity"):
+        assert word in done.stdout
+    assert picture.stat().st_size > 10_000

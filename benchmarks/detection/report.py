@@ -95,8 +95,8 @@ class Results:
         fits["tuned"] = fits["tuned"].astype(bool)
         plain = fits[(fits["model"] == "LightGBM") & ~fits["tuned"]]
         unit = plain.groupby(["processor", "set"])["fit_s"].mean().rename("unit_s")
-        searches = frame[frame["what"] == "tune"].dropna(axis=1, how="all")
-        self.searches = searches.join(unit, on=["processor", "set"])
+        searches = frame[frame["what"] == "tune"].join(unit, on=["processor", "set"])
+        self.searches = searches.dropna(axis=1, how="all")
         keys = ["set", "model", "tuned", "repeat"]
         fits = fits.drop_duplicates(keys, keep="last")
         for name in ("rate", "n_train", "n_positive", "n_test", "overlap"):
