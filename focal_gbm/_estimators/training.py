@@ -99,28 +99,41 @@ class Training:
 
     def closing_constant(self, raw: NDArray[Any]) -> float:
         """Return the constant for which as many positives are expected to be known at
-        ``raw`` plus the constant as are.
-
-        ``raw`` are the booster's raw scores of the training rows. Newton's method on
-        the logarithm of the sum, which increases with the constant and is concave; the
-        step is bounded for models that predict 1 nearly everywhere.
+        ``raw`` plus the constant as are; ``raw`` are the booster's raw scores of the
+        training rows.
         """
         weight = self.sample_weight
         total = float(self.y.sum() if weight is None else weight.sum(where=self.y > 0))
         if self.label_maturity is not None:
             known = self.label_maturity
             weight = known if weight is None else weight * known
-        is_logit = self.loss.link == "logit"
-        slope = 1.0 + self.loss.gamma if is_logit else 1.0
+        return self.closing_root(lambda c: self.expected(raw, weight, c), total)
+
+    def expected(
+        self, raw: NDArray[Any], weight: Float64Array | None, constant: float
+    ) -> tuple[float, float]:
+        """Return the weighted sums of p and p (1 - p) at raw scores plus a constant."""
+        x, shift = raw, self.offset + constant
+        if self.loss.link == "logit":
+            x, shift = self.loss.log_odds(raw + shift), 0.0
+        # sums in a loop of our own: NumPy would need four arrays of this length
+        total, spread = probability_sums(x, weight, shift)
+        return float(total), float(spread)
+
+    def closing_root(
+        self, expected: Callable[[float], tuple[float, float]], total: float
+    ) -> float:
+        """Return the constant at which the first sum of ``expected`` is ``total``.
+
+        Newton's method on the logarithm of the sum, which increases with the constant
+        and is concave; the step is bounded for models that predict 1 nearly everywhere.
+        """
+        slope = 1.0 + self.loss.gamma if self.loss.link == "logit" else 1.0
         constant = 0.0
         for _ in range(100):
-            x, shift = raw, self.offset + constant
-            if is_logit:
-                x, shift = self.loss.log_odds(raw + shift), 0.0
-            # sums in a loop of our own: NumPy would need four arrays of this length
-            mean, spread = probability_sums(x, weight, shift)
+            mean, spread = expected(constant)
             step = math.log(mean / total) * mean / (spread * slope)
             constant -= min(max(step, -5.0), 5.0)
-            if abs(step) < 1e-9:  # the mean is the rate to nine digits
+            if abs(step) < 1e-9:  # the sum is right to nine digits
                 break
         return constant
