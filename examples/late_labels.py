@@ -90,8 +90,8 @@ def main() -> None:
             {
                 "trained": name,
                 "alerts a day": alerted.sum() / 7,
-                "frauds caught": truth[alerted].sum() / truth[coming].sum(),
-                "of the new kind": is_new[alerted].sum() / is_new[coming].sum(),
+                "frauds caught": truth[alerted].sum() / max(truth[coming].sum(), 1),
+                "of the new kind": is_new[alerted].sum() / max(is_new[coming].sum(), 1),
                 "predicted / observed": calibration_in_the_large(
                     truth[coming], p[coming]
                 ),

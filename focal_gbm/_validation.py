@@ -282,14 +282,48 @@ def check_maturity(
     bad = ~((maturity > 0) & (maturity <= 1))
     if bad.any():
         row = int(bad.argmax())
+        value = maturity[row]
+        if value <= 0:
+            cure = "leave out rows so young that no positive can be known"
+        elif value > 1:
+            cure = f"numpy.clip({name}, 1e-6, 1) takes rounding away"
+        else:
+            cure = "pass 1 for labels that are final"
         msg = (
             f"{name} must be in (0, 1], the probability that a positive of the row "
-            f"would be known by now, got {maturity[row]} in row {row}; leave out rows "
-            "so young that no positive can be known, and pass 1 for labels that are "
-            "final"
+            f"would be known by now, got {value} in row {row}; {cure}"
         )
         raise ValueError(msg)
     return None if (maturity == 1).all() else maturity
+
+
+def check_posterior(link: str) -> None:
+    """Refuse labels that are not final on another scale than that of the log-odds."""
+    if link != "posterior":
+        msg = (
+            f"label_maturity needs link='posterior', got {link!r}: the raw score must "
+            "be the log-odds of the class"
+        )
+        raise ValueError(msg)
+
+
+def check_known(
+    positives: float, weight: Float64Array | None, maturity: Float64Array | None
+) -> None:
+    """Refuse maturities by which fewer positives could be known than are.
+
+    ``positives`` is the sum of the weights of the positives.
+    """
+    if maturity is None:
+        return
+    most = float((maturity if weight is None else weight * maturity).sum())
+    if positives >= most:
+        msg = (
+            f"label_maturity expects at most {most:.6g} known positives even if every "
+            f"row were one, and {positives:.6g} are known (rows by their weight): the "
+            "values are too small"
+        )
+        raise ValueError(msg)
 
 
 def immaturity_of(maturity: Float64Array | None, dtype: Any) -> NDArray[Any] | None:

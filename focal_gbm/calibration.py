@@ -26,6 +26,7 @@ from focal_gbm._validation import (
     Float64Array,
     check_count,
     check_finite_vector,
+    check_known,
     check_labels,
     check_maturity,
     check_option,
@@ -179,9 +180,9 @@ default="auto"
             If ``cv`` is not a number.
         ValueError
             If a value of ``log_odds`` is not finite, a label is not 0 or 1, one class
-            is missing, a weight is negative or not finite, a maturity is outside
-            (0, 1], lengths differ, ``method`` is unknown, or ``cv`` is not a whole
-            number >= 2.
+            is missing, a weight is negative or not finite, a maturity is outside (0, 1]
+            or fewer positives could be known by the maturities than are, lengths
+            differ, ``method`` is unknown, or ``cv`` is not a whole number >= 2.
 
         Warns
         -----
@@ -212,6 +213,7 @@ default="auto"
             raise ValueError(msg)
         # mean 1, so that the ridge of one unit weighs the same at any scale of weights
         weight = weight * (np.count_nonzero(weight) / weight.sum())
+        check_known(float(weight.sum(where=labels > 0)), weight, maturity)
         method = self.method
         if method == "auto":
             candidates = (
@@ -373,7 +375,7 @@ def _steps(
     steps = IsotonicRegression(out_of_bounds="clip").fit(x, y, weight)
     if maturity is None:
         return steps
-    fitted = steps.predict(x)
+    fitted = np.minimum(steps.predict(x), _BELOW_ONE)
     for _ in range(_EM_ROUNDS):
         hidden = fitted * (1.0 - maturity) / (1.0 - maturity * fitted)
         steps.fit(x, np.where(y > 0, 1.0, hidden), weight)

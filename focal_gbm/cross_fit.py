@@ -29,6 +29,7 @@ from focal_gbm._validation import (
     Float64Array,
     check_count,
     check_flag,
+    check_known,
     check_option,
     check_weights,
 )
@@ -223,7 +224,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         maturity = known_share(label_maturity, codes, weight, base.link)
         check_fixed_categories(X)
         splits = self._splits(X, codes, groups)
-        _check_folds(splits, codes, weight)
+        _check_folds(splits, codes, weight, maturity)
         held = np.concatenate([held for _, held in splits])
         is_partition = len(held) == len(codes) == len(np.unique(held))
         if ensemble == "auto":
@@ -271,7 +272,8 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             rows = np.mean([len(fit) for fit, _ in splits])
             grown = max(round(n_trees * (len(codes) / rows) ** 0.5), 1)
             model = self._model(base, size, grown)
-            model.fit(X, labels, sample_weight=weight, label_maturity=maturity)
+            late = {} if maturity is None else {"label_maturity": maturity}
+            model.fit(X, labels, sample_weight=weight, **late)
         model._keep(calibrator)
         self.classes_ = classes
         self.estimator_ = model
@@ -437,7 +439,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 _safe_indexing(X, fit),
                 labels[fit],
                 sample_weight=_part(weight, fit),
-                label_maturity=_part(maturity, fit),
+                **({} if maturity is None else {"label_maturity": maturity[fit]}),
                 **model._give_callbacks(model, [*own, checkpoints]),
             )
             # the checkpoints have rows of the user's
@@ -624,8 +626,10 @@ def _check_folds(
     splits: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
     codes: NDArray[np.uint8],
     weight: Float64Array | None,
+    maturity: Float64Array | None,
 ) -> None:
-    """Refuse folds without both classes among the rows that count."""
+    """Refuse folds without both classes among the rows that count, or with maturities
+    that cannot be."""
     counts = np.ones(len(codes), bool) if weight is None else weight > 0
     for i, (fit, _) in enumerate(splits):
         if len(np.unique(codes[fit][counts[fit]])) < 2:
@@ -634,7 +638,16 @@ def _check_folds(
                 "pass fewer folds, or splits with both classes"
             )
             raise ValueError(msg)
+    weights = np.ones(len(codes)) if weight is None else weight
     held = np.concatenate([held for _, held in splits])
+    parts = {f"the training rows of fold {i}": s[0] for i, s in enumerate(splits)}
+    for name, rows in {**parts, "the held-out rows": held}.items():
+        try:
+            positives = float((weights[rows] * codes[rows]).sum())
+            check_known(positives, weights[rows], _part(maturity, rows))
+        except ValueError as error:
+            error.add_note(f"in {name} of cv")
+            raise
     if len(np.unique(codes[held][counts[held]])) < 2:
         msg = (
             "the held-out rows of cv have one class, rows of weight 0 left out, and "

@@ -43,6 +43,7 @@ _UNCLEAR, _UNCERTAIN = 0.3, 0.1
 _FEW_ABOVE = 50  # fewer reports cannot determine a tail
 _LITTLE = 0.75  # less of the frauds within reach of the data: a warning
 _CELLS = 2000
+_LIGHTEST = 1e-100  # a weight whose square is a normal number
 
 
 class _Tail(NamedTuple):
@@ -182,16 +183,18 @@ def _curve(
         size = total * float((weight**2).sum()) / total**2
         deviation = values * np.sqrt(variance * size)
         known = (a[: end + 1] for a in (delays, values, deviation))
-        fitted = _fit_tail(delay, span, weight, *known)
+        # as many reports as weights of the mean size make: only ratios may decide
+        fitted = _fit_tail(delay, span, weight / size, *known)
+        if fitted is not None:  # for intervals a weight is a number of reports
+            fitted = fitted._replace(covariance=fitted.covariance / size)
     if fitted is not None:
         values = values * fitted(np.array([longest]))[0]
         values[end + 1 :] = fitted(delays[end + 1 :])
         variance = variance + fitted.variance(np.array([longest]))[0]
         variance[end + 1 :] = fitted.variance(delays[end + 1 :])
-    # without a tail, also where three delays are too few for any
-    is_unclear = (
-        tail is not None and fitted is None and np.sum(delays[: end + 1] > 0) > 2
-    )
+    # of two delays nobody expects a tail; a first risk set that is all there is says
+    # nothing of the other delays
+    is_unclear = tail is not None and fitted is None and np.sum(delays > 0) > 2
     return _Curve(delays, events, values, variance, longest, fitted, bool(is_unclear))
 
 
@@ -575,6 +578,13 @@ class ReportingDelay(BaseEstimator):
         if groups is not None:
             codes, labels = _grouped(groups, len(delays))
         used = weight > 0
+        if not (weight[used].min() >= _LIGHTEST and weight.max() <= 1 / _LIGHTEST):
+            msg = (
+                f"sample_weight must be 0 or in [{_LIGHTEST}, {1 / _LIGHTEST}], got "
+                f"{weight[used].min()} to {weight.max()}: divide all weights by one "
+                "number"
+            )
+            raise ValueError(msg)
         if not used.all():
             delays, spans, weight = delays[used], spans[used], weight[used]
             codes = None if codes is None else codes[used]

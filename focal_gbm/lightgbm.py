@@ -393,7 +393,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
             callbacks,
             **by_part(eval_sets),
             eval_metric=eval_metric,
-            eval_label_maturity=late_sets or None,
+            **({"eval_label_maturity": late_sets} if late_sets else {}),
             **of_sets,
             **of_columns,
         )

@@ -23,6 +23,7 @@ from focal_gbm._validation import (
     check_labels,
     check_maturity,
     check_option,
+    check_posterior,
     check_real,
     check_scores,
     check_weights,
@@ -454,13 +455,10 @@ class FocalLoss:
         return float(self.raw_prediction([log_odds])[0])
 
     def _maturity(self, values: ArrayLike | None, n_rows: int) -> Float64Array | None:
-        if values is not None and self.link != "posterior":
-            msg = (
-                f"label_maturity needs link='posterior', got {self.link!r}: the raw "
-                "score must be the log-odds of the class"
-            )
-            raise ValueError(msg)
-        return check_maturity(values, n_rows)
+        maturity = check_maturity(values, n_rows)
+        if maturity is not None:
+            check_posterior(self.link)
+        return maturity
 
 
 def base_log_odds(

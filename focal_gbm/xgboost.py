@@ -41,7 +41,11 @@ from focal_gbm._estimators.xgboost.callbacks import (
     Completion,
     Progress,
 )
-from focal_gbm._estimators.xgboost.evaluation import by_position, stops_early
+from focal_gbm._estimators.xgboost.evaluation import (
+    by_position,
+    check_last_metric,
+    stops_early,
+)
 from focal_gbm._estimators.xgboost.objective import take
 from focal_gbm._estimators.xgboost.parameters import (
     SYNONYMS,
@@ -363,6 +367,9 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             y,
             sample_weight,
         )
+        is_stopping = stops_early(parameters, listed(self.callbacks, "callbacks") or [])
+        if maturities and is_stopping:
+            check_last_metric(session.native_metrics, self.eval_metric)
         check_eval_weights(eval_sets, eval_weights, "sample_weight_eval_set")
         check_eval_scores(eval_sets, eval_scores, "base_margin_eval_set")
         if score_by_row is None:  # the start is in base_score
@@ -373,7 +380,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             eval_weights,
             1,
             session.rank_metrics,
-            stops_early=stops_early(parameters, callbacks),
+            stops_early=is_stopping,
         ):
             self._warn(message)
         of_columns: dict[str, Any] = {"verbose": verbose}
@@ -386,7 +393,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             callbacks,
             eval_set=session.labelled(eval_sets),
             sample_weight_eval_set=eval_weights,
-            eval_label_maturity=late_sets or None,
+            **({"eval_label_maturity": late_sets} if late_sets else {}),
             **of_columns,
         )
         session = replace(session, calibrator=calibrator)

@@ -348,3 +348,19 @@ def test_late_labels_have_weights(method):
     np.testing.assert_allclose(
         once.predict(x[inside]), twice.predict(x[inside]), atol=0.1
     )
+
+
+@pytest.mark.filterwarnings("error")
+def test_isotonic_steps_of_late_labels_that_reach_one():
+    x = [-2.0, -1, 0, 1, 2, 3, 4, 3.5]
+    y = [0, 1, 0, 0, 1, 1, 1, 0]
+    maturity = [0.5, 0.5, 0.5, 0.5, 1, 1, 1, 1]
+    for weight in (None, [1, 1, 1, 1, 1, 1, 1, 0]):
+        fitted = LogOddsCalibrator("isotonic").fit(x, y, weight, maturity)
+        assert np.isfinite(fitted.predict(x)).all()
+
+
+def test_maturities_by_which_too_many_are_known():
+    x, y = sample(TRUTHS["platt"], 3000, 3, mean=0.0)
+    with pytest.raises(ValueError, match="expects at most 30 known positives"):
+        LogOddsCalibrator("platt").fit(x, y, label_maturity=np.full(3000, 0.01))

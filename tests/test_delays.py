@@ -456,3 +456,29 @@ def test_bad_ages(age, error, message):
         fitted.maturity([1.0], ["a"])
     with pytest.raises(ValueError, match=r"level must be .* got 95"):
         fitted.interval([1.0], level=95)
+
+
+@pytest.mark.parametrize("scale", [1e-90, 1 / 300, 7.0, 1e90])
+def test_only_ratios_of_weights_matter(scale):
+    rng = np.random.default_rng(3)
+    span = rng.uniform(0, 30, 3000)
+    delay = rng.gamma(2, 5, 3000)
+    known = delay <= span
+    delay, span = delay[known], span[known]
+    ages = [1.0, 5.0, 15.0, 30.0, 60.0]
+    plain = ReportingDelay().fit(delay, span)
+    scaled = ReportingDelay().fit(delay, span, np.full(len(delay), scale))
+    np.testing.assert_allclose(scaled.maturity(ages), plain.maturity(ages), rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-200, 1e300])
+def test_weights_whose_squares_are_no_numbers_are_refused(scale):
+    with pytest.raises(ValueError, match="divide all weights by one number"):
+        ReportingDelay().fit([1.0, 2.0], [3.0, 4.0], [scale, scale])
+
+
+def test_spans_that_say_nothing_of_the_delays_warn():
+    """The same column twice: no report could have been later than it was."""
+    delay = np.random.default_rng(0).gamma(2, 5, 400)
+    with pytest.warns(UserWarning, match="do not determine how many"):
+        ReportingDelay().fit(delay, delay)

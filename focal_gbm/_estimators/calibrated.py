@@ -147,6 +147,7 @@ class CalibratedMixin:
         if self.calibration is None:
             return None
         calibrator = self._new_calibrator()
+        check_takes_maturity(calibrator, training.label_maturity)
         if isinstance(calibrator, PriorShift):
             return calibrator.fit()  # its rates are known, and it needs no folds
         for name, value in begun.items():
@@ -159,7 +160,6 @@ class CalibratedMixin:
                 raise ValueError(msg)
         X, y, weight = training.X, training.y, training.sample_weight
         maturity = training.label_maturity
-        check_takes_maturity(calibrator, maturity)
         X = X.tocsr() if issparse(X) else X  # not every format gives its rows
         log_odds = np.full(len(y), np.nan)  # of rows that no fold holds out
         labels = training.labels
@@ -184,7 +184,7 @@ class CalibratedMixin:
                     _safe_indexing(X, fit),
                     labels[fit],
                     sample_weight=None if weight is None else weight[fit],
-                    label_maturity=None if maturity is None else maturity[fit],
+                    **({} if maturity is None else {"label_maturity": maturity[fit]}),
                     **fit_arguments,
                     **self._give_callbacks(model, copies),
                 )
@@ -269,8 +269,19 @@ def _is_copied(name: str, value: Any) -> bool:
 
 
 def check_takes_maturity(calibrator: Any, maturity: Float64Array | None) -> None:
-    """Refuse a calibrator of the user that would take late labels for final."""
-    if maturity is None or isinstance(calibrator, PriorShift):
+    """Refuse a calibrator that would take late labels for final."""
+    if maturity is None:
+        return
+    if isinstance(calibrator, PriorShift):
+        if calibrator.kept_negatives != 1.0:
+            kept = calibrator.kept_negatives
+            msg = (
+                f"PriorShift(kept_negatives={kept}) with label_maturity: among the "
+                "rows seen as negative that were dropped are positives not known yet, "
+                "which no constant makes up for; pass sample_weight, 1 / "
+                f"{kept} for each negative kept and 1 for positives"
+            )
+            raise ValueError(msg)
         return
     if not has_fit_parameter(calibrator, "label_maturity"):
         msg = (

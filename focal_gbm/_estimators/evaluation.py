@@ -60,11 +60,12 @@ class OnSets:
 
     Boosters call metrics set by set, in the order of ``maturities`` the first time, and
     pass the same object for a set each time: LightGBM the labels, XGBoost the DMatrix.
+    XGBoost has one matrix for the training data, however often it is a set.
     """
 
     def __init__(self, metric: FocalMetric, maturities: Sequence[Any]) -> None:
         self._metrics = [replace(metric, label_maturity=m) for m in maturities]
-        self._sets: list[Any] = []
+        self._sets: list[Any] = []  # one for each call of the first round
         self.name, self.metric = metric.name, metric.metric
         self.is_higher_better = metric.is_higher_better
         self.__name__ = metric.__name__
@@ -79,10 +80,9 @@ class OnSets:
     ) -> Any:
         is_native = hasattr(raw_prediction, "get_label")
         key = raw_prediction if is_native else y_true
-        position = next((i for i, k in enumerate(self._sets) if k is key), None)
-        if position is None:
-            position = len(self._sets)
+        if len(self._sets) < len(self._metrics):
             self._sets.append(key)
+        position = next(i for i, k in enumerate(self._sets) if k is key)
         metric = self._metrics[position]
         arguments = y_true, raw_prediction, *weight_and_group
         if sample_weight is None:
@@ -97,6 +97,16 @@ class OnSets:
 
     def __deepcopy__(self, _: Any) -> OnSets:
         return self  # LightGBM's copies would not know the sets
+
+
+def refuse_maturity(metric: FocalMetric) -> None:
+    """Refuse a metric with maturities of its own, of which a set is not known."""
+    if metric.label_maturity is not None:
+        msg = (
+            "FocalMetric(label_maturity=...) in an estimator: pass the maturities to "
+            "fit, as eval_label_maturity, which knows the set that they belong to"
+        )
+        raise ValueError(msg)
 
 
 def set_maturities(
@@ -116,10 +126,14 @@ def set_maturities(
     """
     values = listed(values, name)
     n_sets = len(eval_sets or ())
-    if values is not None and len(values) > n_sets:
-        msg = f"{name} has {len(values)} entries for {n_sets} evaluation sets"
-        raise ValueError(msg)
     found = values if isinstance(values, dict) else dict(enumerate(values or ()))
+    wrong = [key for key in found if key not in range(n_sets)]
+    if wrong:
+        msg = (
+            f"{name} has {len(found)} entries for {n_sets} evaluation sets: pass a "
+            "list with a vector, or None, for each set, or a dict by position from 0"
+        )
+        raise ValueError(msg)
     X, y, own = training
     is_training = [f is X and labels is y for f, labels in eval_sets or ()]
     by_position: list[Any] = []
@@ -127,15 +141,19 @@ def set_maturities(
         mine = found.get(i)
         if mine is None and is_training[i]:
             mine = own
-        by_position.append(check_maturity(mine, len(labels), f"{name}[{i}]"))
+        n_rows = len(labels) if hasattr(labels, "__len__") else None
+        by_position.append(check_maturity(mine, n_rows, f"{name}[{i}]"))
     if all(maturity is None for maturity in by_position):
         return [], []
-    # boosters measure the training data once
-    others = [i for i in range(n_sets) if not is_training[i]]
-    if True in is_training:
-        first = is_training.index(True)
-        others = [first, *others] if training_first else sorted([first, *others])
-    return by_position, [by_position[i] for i in others]
+    own_sets = [by_position[i] for i in range(n_sets) if is_training[i]]
+    if any(not np.array_equal(maturity, own_sets[0]) for maturity in own_sets):
+        msg = f"{name} gives the training data, which is a set twice, two maturities"
+        raise ValueError(msg)
+    if not training_first or not own_sets:
+        return by_position, list(by_position)
+    # LightGBM measures the training data once, before the other sets
+    others = [by_position[i] for i in range(n_sets) if not is_training[i]]
+    return by_position, [own_sets[0], *others]
 
 
 def eval_pairs(eval_set: Any) -> list[tuple[Any, Any]] | None:

@@ -17,7 +17,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from focal_gbm._estimators.columns import in_memory
 from focal_gbm._validation import (
     Float64Array,
+    check_known,
     check_maturity,
+    check_posterior,
     check_vector,
     equal_to,
     in_host_memory,
@@ -150,12 +152,6 @@ def known_share(
     """Return maturities of labels for a fit, or None where all labels are final."""
     if label_maturity is None:
         return None
-    if link != "posterior":
-        msg = (
-            f"label_maturity needs link='posterior', got {link!r}: the raw score must "
-            "be the log-odds of the class"
-        )
-        raise ValueError(msg)
     values = check_vector(label_maturity, "label_maturity", np.float64, len(codes))
     impossible = (codes > 0) & (values == 0)
     if impossible.any():
@@ -166,16 +162,8 @@ def known_share(
         )
         raise ValueError(msg)
     maturity = check_maturity(values)
-    if maturity is None:
-        return None
-    weights = np.ones(len(codes)) if weight is None else weight
-    known = float(weights.sum(where=codes > 0))
-    most = float((weights * maturity).sum())
-    if known >= most:
-        msg = (
-            f"label_maturity expects at most {most:.6g} known positives even if every "
-            f"row were one, and {known:.6g} are known (rows by their weight): the "
-            "values are too small"
-        )
-        raise ValueError(msg)
+    if maturity is not None:
+        check_posterior(link)
+        counted = codes.astype(np.float64) if weight is None else weight * codes
+        check_known(float(counted.sum()), weight, maturity)
     return maturity

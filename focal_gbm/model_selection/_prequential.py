@@ -56,7 +56,10 @@ class PrequentialWindow:
         labels were passed.
     age : ndarray of shape (n_train,), float64
         Time from each training row to the cut, in days (in the unit of the times if
-        they are numbers); > 0.
+        they are numbers); > 0. A report counts if it came before the cut: where times
+        are whole days, a row of age 3 shows delays of at most 2 days, so pass
+        ``age - 1`` to :class:`~focal_gbm.delays.ReportingDelay`, as ``observed_for``
+        and to ``maturity``.
     """
 
     train: NDArray[np.intp]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from focal_gbm._validation import (
     check_heaviest,
     check_labels,
     check_maturity,
+    check_posterior,
     check_real,
     check_vector,
     check_weights,
@@ -111,18 +113,21 @@ def check_offset(value: Any) -> float:
 
 def kept_maturity(values: Any, link: str) -> Float64Array | None:
     """Return maturities of labels as a read-only copy, or None if all are final."""
-    if values is not None and link != "posterior":
-        msg = (
-            f"label_maturity needs link='posterior', got {link!r}: the raw score must "
-            "be the log-odds of the class"
-        )
-        raise ValueError(msg)
     maturity = check_maturity(values)
     if maturity is None:
         return None
+    check_posterior(link)
     maturity = maturity.copy()
     maturity.flags.writeable = False
     return maturity
+
+
+def are_equal(one: Any, other: Any) -> bool:
+    """Whether two objectives or metrics have equal parameters, maturities included."""
+    names = [part.name for part in fields(one) if part.compare]
+    return all(getattr(one, n) == getattr(other, n) for n in names) and (
+        np.array_equal(one.label_maturity, other.label_maturity)
+    )
 
 
 def check_one_each(maturity: NDArray[Any], n_rows: int) -> None:

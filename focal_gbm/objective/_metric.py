@@ -20,6 +20,7 @@ from focal_gbm._validation import (
 )
 from focal_gbm.loss import FocalLoss, near_one
 from focal_gbm.objective._call import (
+    are_equal,
     as_scores,
     check_offset,
     check_one_each,
@@ -120,6 +121,11 @@ class FocalMetric:
                 "metric='log_loss'"
             )
             raise ValueError(msg)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FocalMetric):
+            return NotImplemented
+        return are_equal(self, other)
 
     @property
     def is_higher_better(self) -> bool:

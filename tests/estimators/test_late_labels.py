@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from libraries import BOTH, slow
+from libraries import BOTH, XGBOOST, slow
 from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import KFold, cross_val_predict
@@ -243,8 +243,11 @@ def test_early_stopping_listens_to_the_labels_seen(late, later, library):
     ("values", "message"),
     [
         ([[0.5] * 10], "2000"),
-        ([np.full(2000, 1.5)], "got 1.5 in row 0"),
+        ([np.full(2000, 1.5)], "got 1.5 in row 0; numpy.clip"),
         ([np.full(2000, 0.5)] * 2, "2 entries for 1 evaluation sets"),
+        (np.full(2000, 0.5), "2000 entries for 1 evaluation sets: pass a list"),
+        ({1: np.full(2000, 0.5)}, "by position from 0"),
+        ({"valid_0": np.full(2000, 0.5)}, "by position from 0"),
     ],
 )
 def test_maturities_of_sets_that_cannot_be(late, later, library, values, message):
@@ -311,10 +314,28 @@ def test_calibrators_that_would_ignore_it_are_refused(late, library):
     plain = library.model().fit(late.X, late.truth).set_params(calibration=Deaf())
     with pytest.raises(ValueError, match="no label_maturity in its fit"):
         plain.calibrate(late.X, late.seen, label_maturity=late.maturity)
-    # it has nothing to learn from labels
-    shift = library.model(calibration=PriorShift(kept_negatives=0.5))
+    # rates of the true class have nothing to learn from labels
+    shift = library.model(calibration=PriorShift(rates=(0.1, 0.2)))
     shift.fit(late.X, late.seen, label_maturity=late.maturity)
-    assert shift.calibrator_.constant_ == pytest.approx(np.log(0.5))
+    assert shift.calibrator_.constant_ == pytest.approx(np.log(9 / 4))
+
+
+@BOTH
+def test_negatives_dropped_among_late_labels_need_weights(late, library):
+    """Among the rows seen as negative that are dropped are hidden positives."""
+    kept = (late.seen > 0) | (np.arange(len(late.seen)) % 4 == 0)
+    X, y, maturity = late.X[kept], late.seen[kept], late.maturity[kept]
+    shift = library.model(calibration=PriorShift(kept_negatives=0.25))
+    with pytest.raises(ValueError, match=r"pass sample_weight, 1 / 0\.25"):
+        shift.fit(X, y, label_maturity=maturity)
+    plain = library.model(calibration=PriorShift(kept_negatives=0.25)).fit(X, y)
+    with pytest.raises(ValueError, match=r"pass sample_weight, 1 / 0\.25"):
+        plain.calibrate(X, y, label_maturity=maturity)
+    model = library.model(n_estimators=60).fit(
+        X, y, sample_weight=np.where(y > 0, 1.0, 4.0), label_maturity=maturity
+    )
+    # high on rows that were dropped, of which the trees know none
+    assert 0.9 < ratios(model, late)[0] < 1.3
 
 
 @BOTH
@@ -352,3 +373,103 @@ def test_the_search_by_folds_takes_maturities(late, library):
     assert ratios(refitted, late)[0] == pytest.approx(1, abs=0.08)
     with pytest.raises(ValueError, match=r"got 0\.0 in row 0|is 0 in row"):
         model.fit(late.X, late.seen, label_maturity=late.maturity * 0)
+
+
+@IGNORE
+@BOTH
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("order", ["last", "first", "between"])
+def test_the_training_data_twice_among_the_sets(late, later, library, order, weighted):
+    """XGBoost has one matrix for both, or two where the weights are not the fit's."""
+    own, other = (late.X, late.seen), (later.X[:2000], later.seen[:2000])
+    sets = {
+        "last": [other, own, own],
+        "first": [own, own, other],
+        "between": [own, other, own],
+    }[order]
+    maturities = [later.maturity[:2000] if s is other else None for s in sets]
+    model = library.model(n_estimators=20, learning_rate=0.3)
+    weight = {"sample_weight": late.weight} if weighted else {}
+    model.fit(
+        *own,
+        label_maturity=late.maturity,
+        eval_set=sets,
+        eval_label_maturity=maturities,
+        **weight,
+        **library.silent,
+    )
+    history = (
+        model.evals_result_ if library.name == "lightgbm" else (model.evals_result())
+    )
+    found = [values[library.log_loss][-1] for values in history.values()]
+    p = later.maturity[:2000] * model.predict_proba(other[0])[:, 1]
+    expected = -np.where(other[1] > 0, np.log(p), np.log1p(-p)).mean()
+    assert min(abs(value / expected - 1) for value in found) < 0.03
+    with pytest.raises(ValueError, match="two maturities"):
+        model.fit(
+            *own,
+            label_maturity=late.maturity,
+            eval_set=[own, own],
+            eval_label_maturity=[late.maturity, late.maturity / 2],
+        )
+
+
+@IGNORE
+def test_xgboost_does_not_stop_on_another_metric_than_before(late, later):
+    library = XGBOOST
+    model = library.model(eval_metric=["logloss", "auc"], **library.stopping(5))
+    sets = {"eval_set": [(later.X, later.seen)], "verbose": False}
+    with pytest.raises(ValueError, match="listens to the last metric, 'auc'"):
+        model.fit(late.X, late.seen, eval_label_maturity=[later.maturity], **sets)
+    model.set_params(eval_metric="auc")
+    model.fit(late.X, late.seen, eval_label_maturity=[later.maturity], **sets)
+    assert list(model.evals_result()["validation_0"]) == ["auc"]
+
+
+@IGNORE
+@BOTH
+def test_a_metric_with_maturities_of_its_own_is_refused(late, later, library):
+    metric = FocalMetric(label_maturity=later.maturity)
+    parameters, fit = library.measuring(metric)
+    with pytest.raises(ValueError, match="as eval_label_maturity"):
+        library.model(**parameters).fit(
+            late.X, late.seen, eval_set=[(later.X, later.seen)], **fit
+        )
+
+
+@BOTH
+def test_calibrators_refuse_what_a_fit_refuses(late, later, library):
+    model = library.model().fit(late.X, late.truth)
+    low = np.full(len(later.seen), 0.01)
+    with pytest.raises(ValueError, match=r"expects at most .* known positives"):
+        model.calibrate(later.X, later.seen, label_maturity=low)
+    assert model.calibrator_ is None
+    half = np.arange(len(late.seen)) < 6000
+    maturity = np.where(half, 1.0, 0.01)
+    old, young = np.flatnonzero(half), np.flatnonzero(~half)
+    cross = FocalClassifierCV(library.model(), cv=[(old, young)], max_trees=15)
+    with pytest.raises(ValueError, match="known positives") as caught:
+        cross.fit(late.X, late.seen, label_maturity=maturity)
+    assert caught.value.__notes__ == ["in the held-out rows of cv"]
+
+
+@BOTH
+def test_subclasses_without_the_argument_still_cross_fit(late, library):
+    class Own(library.estimator):
+        def fit(self, X, y, sample_weight=None, **kwargs):
+            assert "label_maturity" not in kwargs
+            assert "eval_label_maturity" not in kwargs
+            return super().fit(X, y, sample_weight, **kwargs)
+
+    rows = late.X[:2000], late.truth[:2000]
+    own = Own(n_jobs=1, n_estimators=5, **library.quiet)
+    FocalClassifierCV(own, sizes=[{}], cv=2, max_trees=15).fit(*rows)
+    own.set_params(calibration="intercept", calibration_cv=2).fit(*rows)
+
+
+@BOTH
+def test_final_labels_are_fine_with_any_link(late, library):
+    ones = np.ones(len(late.seen))
+    model = library.model(link="logit", n_estimators=5)
+    model.fit(late.X, late.truth, label_maturity=ones)
+    assert model.loss_.link == "logit"

@@ -76,6 +76,8 @@ def test_an_objective_compares_copies_and_hides_its_rows():
     assert objective != FocalObjective(label_maturity=C / 2)
     assert objective != FocalObjective()
     assert len({objective, FocalObjective(label_maturity=list(C))}) == 1
+    assert FocalMetric(label_maturity=C) == FocalMetric(label_maturity=list(C))
+    assert FocalMetric(label_maturity=C) != FocalMetric()
     for again in (copy.deepcopy(objective), pickle.loads(pickle.dumps(objective))):
         assert again == objective
     C_before = C.copy()

@@ -11,7 +11,7 @@ from lightgbm import (
     early_stopping,
 )
 
-from focal_gbm._estimators.evaluation import eval_pairs
+from focal_gbm._estimators.evaluation import eval_pairs, refuse_maturity
 from focal_gbm._estimators.lightgbm.parameters import value_of
 from focal_gbm._estimators.training import Training
 from focal_gbm.objective import METRICS, FocalMetric
@@ -42,6 +42,7 @@ def split_metrics(training: Training, *requests: Any) -> tuple[list[str], list[A
     added: Any
     for request in _flat(requests):
         if isinstance(request, FocalMetric):
+            refuse_maturity(request)
             added = training.metric(request.metric, request.name)
         elif callable(request):
             added = training.on_probabilities(request)

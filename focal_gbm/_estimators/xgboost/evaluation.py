@@ -15,7 +15,7 @@ from xgboost.callback import (
 from xgboost.core import XGBoostError
 
 from focal_gbm._estimators.arguments import listed
-from focal_gbm._estimators.evaluation import OnSets
+from focal_gbm._estimators.evaluation import OnSets, refuse_maturity
 from focal_gbm._estimators.training import Training
 from focal_gbm._validation import did_you_mean
 from focal_gbm.objective import METRICS, FocalMetric
@@ -48,6 +48,7 @@ def split_metrics(
     others: list[Any] = []
     for request in requests:
         if isinstance(request, FocalMetric):
+            refuse_maturity(request)
             others.append(training.metric(request.metric, request.name))
         elif callable(request):
             others.append(training.on_probabilities(request))
@@ -92,6 +93,25 @@ def stops_early(parameters: Mapping[str, Any], callbacks: Sequence[Any]) -> bool
     return bool(parameters["early_stopping_rounds"]) or any(
         isinstance(callback, EarlyStopping) for callback in callbacks
     )
+
+
+def check_last_metric(native: Sequence[str], eval_metric: Any) -> None:
+    """Refuse to stop early on a metric that XGBoost would not list last any more.
+
+    With late labels the log-loss is a callable, and XGBoost lists its own metrics
+    first.
+    """
+    requests = [eval_metric] if isinstance(eval_metric, str) else eval_metric
+    requests = list(requests) if isinstance(requests, (list, tuple)) else []
+    last = requests[-1] if requests else None
+    if len(requests) > 1 and last in native and len(native) < len(requests):
+        msg = (
+            f"early stopping listens to the last metric, {last!r}, which XGBoost lists "
+            "before the log-loss of late labels: pass eval_metric with the metric to "
+            "stop on alone, or callbacks=[xgboost.callback.EarlyStopping(rounds=..., "
+            f"metric_name={last!r})]"
+        )
+        raise ValueError(msg)
 
 
 class Evaluation:
