@@ -253,9 +253,14 @@ def _coded(y: ArrayLike, n_rows: int | None, pos_label: Any) -> Float64Array:
 
 
 def check_weights(
-    sample_weight: ArrayLike | None, n_rows: int, name: str = "sample_weight"
+    sample_weight: ArrayLike | None,
+    n_rows: int,
+    name: str = "sample_weight",
+    *,
+    of_all: bool = True,
 ) -> Float64Array | None:
-    """Return finite weights >= 0 as float64, not all of them zero, or None."""
+    """Return finite weights >= 0 as float64, or None; those ``of_all`` rows, and not of
+    a part, may not all be zero."""
     if sample_weight is None:
         return None
     weights = check_vector(sample_weight, name, np.float64, n_rows)
@@ -264,7 +269,7 @@ def check_weights(
         row = int(bad.argmax())
         msg = f"{name} must be finite and >= 0, got {weights[row]} in row {row}"
         raise ValueError(msg)
-    if n_rows and not weights.any():
+    if of_all and n_rows and not weights.any():
         msg = f"{name} must hold a positive value, got zeros only"
         raise ValueError(msg)
     return weights

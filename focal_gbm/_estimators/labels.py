@@ -148,6 +148,23 @@ def known_share(
     link: str,
 ) -> Float64Array | None:
     """Return maturities of labels for a fit, or None where all labels are final."""
+    maturity = maturity_of_rows(label_maturity, codes, link)
+    if maturity is None:
+        return None
+    weights = np.ones(len(codes)) if weight is None else weight
+    known = float(weights.sum(where=codes > 0))
+    check_expected(known, float((weights * maturity).sum()))
+    return maturity
+
+
+def maturity_of_rows(
+    label_maturity: Any,
+    codes: NDArray[np.uint8],
+    link: str,
+    name: str = "label_maturity",
+) -> Float64Array | None:
+    """Return maturities of labels, each valid beside its label, or None where all
+    labels are final."""
     if label_maturity is None:
         return None
     if link != "posterior":
@@ -156,21 +173,21 @@ def known_share(
             "be the log-odds of the class"
         )
         raise ValueError(msg)
-    values = check_vector(label_maturity, "label_maturity", np.float64, len(codes))
+    values = check_vector(label_maturity, name, np.float64, len(codes))
     impossible = (codes > 0) & (values == 0)
     if impossible.any():
         msg = (
-            f"label_maturity is 0 in row {int(impossible.argmax())}, whose positive is "
+            f"{name} is 0 in row {int(impossible.argmax())}, whose positive is "
             "known: pass the probability that a positive of this age would be known, "
             "or 1 for a row that was investigated"
         )
         raise ValueError(msg)
-    maturity = check_maturity(values)
-    if maturity is None:
-        return None
-    weights = np.ones(len(codes)) if weight is None else weight
-    known = float(weights.sum(where=codes > 0))
-    most = float((weights * maturity).sum())
+    return check_maturity(values, name=name)
+
+
+def check_expected(known: float, most: float) -> None:
+    """Refuse maturities that expect fewer known positives than there are, even if
+    every row were a positive; both by weight."""
     if known >= most:
         msg = (
             f"label_maturity expects at most {most:.6g} known positives even if every "
@@ -178,4 +195,3 @@ def known_share(
             "values are too small"
         )
         raise ValueError(msg)
-    return maturity
