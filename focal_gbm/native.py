@@ -152,9 +152,9 @@ def complete(
     Returns
     -------
     booster : lightgbm.Booster or xgboost.Booster
-        A new booster. In XGBoost it ends at the best iteration, if training stopped
-        early, because XGBoost would predict with all; in LightGBM it has all iterations
-        and predicts up to the best one, which is also where ``save_model`` ends.
+        A new booster. If training stopped early, an XGBoost booster ends at the best
+        iteration, because XGBoost would predict with all; ``lightgbm.train`` returns
+        boosters that end there.
 
     Raises
     ------
@@ -396,12 +396,12 @@ class _Rows:
         self._totals.check_classes(self.classes)
         is_late = self._objective.label_maturity is not None
         if is_late != self._totals.is_late:
-            has, lacks = (
+            one, other = (
                 ("objective", "batches") if is_late else ("batches", "objective")
             )
             msg = (
-                f"the {has} has label_maturity below 1 and the {lacks} has none; pass "
-                "the maturities of the training rows in both, as the key "
+                f"label_maturity is below 1 in the {one}, but not in the {other}; pass "
+                "the maturities of the training rows to both, as the key "
                 "'label_maturity' of each batch"
             )
             raise ValueError(msg)
