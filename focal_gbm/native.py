@@ -264,7 +264,15 @@ def _complete_xgboost(booster: Any, rows: _Rows) -> Any:
 
         def predict(X: Any) -> Any:
             if not isinstance(X, DMatrix):
-                X = DMatrix(X, enable_categorical=True, nthread=int(threads))
+                # columns of an array are those of the booster in their order
+                is_named = hasattr(X, "columns") or hasattr(X, "column_names")
+                X = DMatrix(
+                    X,
+                    feature_names=None if is_named else cut.feature_names,
+                    feature_types=None if is_named else cut.feature_types,
+                    enable_categorical=True,
+                    nthread=int(threads),
+                )
             elif len(X.get_base_margin()):
                 msg = (
                     "X has a base_margin, which is not part of a model: make the "

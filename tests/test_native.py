@@ -285,6 +285,9 @@ def test_rows_that_the_library_reads_itself(library, rows):
     finished = complete(trained, batches, objective=objective)
     data = frame if library is LIGHTGBM else xgb.DMatrix(frame)
     assert finished.predict(data).mean() == pytest.approx(y.mean(), rel=1e-6)
+    # columns of an array have no names, and their order is that of the training
+    same = complete(trained, [(X, y)], objective=objective)
+    np.testing.assert_allclose(same.predict(data), finished.predict(data), atol=1e-6)
     swapped = [(frame[names[::-1]], y)]
     with pytest.raises((ValueError, lgb.basic.LightGBMError), match=wrong):
         complete(trained, swapped, objective=objective)
