@@ -22,7 +22,9 @@ import argparse
 import sys
 import tempfile
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -249,21 +251,21 @@ def train_lightgbm(
             metadata = pq.read_metadata(path)
             groups = range(metadata.num_row_groups)
             sizes = [metadata.row_group(i).num_rows for i in groups]
-            self._ends = np.cumsum(sizes)
-            self._begins = self._ends - sizes
+            self._ends = list(accumulate(sizes))
+            self._begins = [0, *self._ends]
 
         def __len__(self) -> int:
-            return int(self._ends[-1])
+            return self._ends[-1]
 
         def __getitem__(self, index: Any) -> np.ndarray:
             if not isinstance(index, slice):
-                group = int(np.searchsorted(self._ends, index, side="right"))
+                group = bisect_right(self._ends, index)
                 row = folder.group(self._path, group)[index - self._begins[group]]
                 return row.astype(np.float64)  # LightGBM refuses others in the sample
             begin, end, _ = index.indices(len(self))
             parts = []
             while begin < end:
-                group = int(np.searchsorted(self._ends, begin, side="right"))
+                group = bisect_right(self._ends, begin)
                 offset, stop = self._begins[group], min(end, self._ends[group])
                 rows = folder.group(self._path, group)
                 parts.append(rows[begin - offset : stop - offset])
