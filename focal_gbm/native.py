@@ -229,21 +229,37 @@ def _complete_lightgbm(booster: Any, rows: _Rows) -> Any:
         )
         raise ValueError(msg)
     names = booster.feature_name()
-    is_named = names != [f"Column_{i}" for i in range(len(names))]
+    if names == [f"Column_{i}" for i in range(len(names))]:  # trained without names
+        names = None
     threads = value_of(booster.params, "num_threads")
     options = {} if threads is None else {"num_threads": threads}
 
     def predict(X: Any) -> Any:
-        # LightGBM would take the columns of a frame in any order
-        has_names = is_named and hasattr(X, "columns")
-        return booster.predict(
-            X, raw_score=True, validate_features=has_names, **options
-        )
+        _check_names(X, names)
+        return booster.predict(X, raw_score=True, **options)
 
     constant = rows.predicted(predict).closing_constant()
     booster = saved_model.completed(booster, constant, link)
     _warn(without_split(saved_model.has_split(booster)))
     return booster
+
+
+def _check_names(X: Any, names: list[str] | None) -> None:
+    """Refuse a frame or a table whose columns are not those of the training in their
+    order: LightGBM would take them by position."""
+    found = getattr(X, "column_names", None)  # of Arrow, whose columns are arrays
+    if found is None:
+        found = getattr(X, "columns", None)
+    if names is None or found is None:
+        return
+    # LightGBM writes blanks in names so
+    found = [str(name).replace(" ", "_") for name in found]
+    if found != names:
+        msg = (
+            "X must have the columns of the training in their order, "
+            f"{names[:10]}, got {found[:10]}"
+        )
+        raise ValueError(msg)
 
 
 def _complete_xgboost(booster: Any, rows: _Rows) -> Any:
@@ -503,5 +519,6 @@ def _checked_loss(loss: Any) -> FocalLoss:
 def _is_vector(values: Any) -> bool:
     """Whether the argument holds labels, in place of batches."""
     if isinstance(values, list):
-        return bool(values) and not isinstance(values[0], (tuple, Mapping))
+        first = values[0] if values else ()
+        return isinstance(first, str) or not hasattr(first, "__len__")
     return hasattr(values, "__array__")

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xgboost as xgb
-from libraries import LIGHTGBM, XGBOOST, XGBOOST_VERSION
+from libraries import LIGHTGBM, XGBOOST, XGBOOST_VERSION, slow
 from scipy.special import expit
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -105,7 +105,7 @@ FEATURES = ["a", "b", "c", "whole"]
 
 
 @BOTH
-@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize("is_late", [False, *slow(True)])
 def test_the_same_model_as_in_memory(
     library, is_late, rows, tmp_path, train_on_folder, run
 ):

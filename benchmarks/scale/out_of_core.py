@@ -281,9 +281,8 @@ drop them. Seconds are the wall time of a process, from start to end.
 
 {markdown(without_blanks(runs), digits=2, index=False)}
 
-The same models, on the training rows and on {n_test:,} others. The estimator of LightGBM
-in memory finds the same bins as the folder does; XGBoost chooses bins page by page. Its
-last digits are those of float32.
+The same models, on the training rows and on {n_test:,} others. LightGBM finds the same
+bins in both ways; XGBoost chooses bins page by page, and its raw scores are float32.
 
 {markdown(models, index=False, floatfmt=floats(models))}
 
