@@ -1,8 +1,9 @@
 """Focal loss for LightGBM and XGBoost, with class probabilities.
 
 Estimators: :class:`FocalLGBMClassifier`, :class:`FocalXGBClassifier`. For the native
-interfaces: :class:`FocalObjective`, :class:`FocalMetric`. The loss itself:
-:class:`FocalLoss`. Calibration: :class:`LogOddsCalibrator`, :class:`PriorShift`.
+interfaces: :class:`FocalObjective`, :class:`FocalMetric`, and :mod:`focal_gbm.native`
+for rows that do not fit in memory. The loss itself: :class:`FocalLoss`. Calibration:
+:class:`LogOddsCalibrator`, :class:`PriorShift`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ _SUBMODULES = (
     "delays",
     "metrics",
     "model_selection",
+    "native",
     "plotting",
 )
 

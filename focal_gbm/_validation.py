@@ -253,9 +253,14 @@ def _coded(y: ArrayLike, n_rows: int | None, pos_label: Any) -> Float64Array:
 
 
 def check_weights(
-    sample_weight: ArrayLike | None, n_rows: int, name: str = "sample_weight"
+    sample_weight: ArrayLike | None,
+    n_rows: int,
+    name: str = "sample_weight",
+    *,
+    of_all: bool = True,
 ) -> Float64Array | None:
-    """Return finite weights >= 0 as float64, not all of them zero, or None."""
+    """Return finite weights >= 0 as float64, or None; those ``of_all`` rows, and not of
+    a part, may not all be zero."""
     if sample_weight is None:
         return None
     weights = check_vector(sample_weight, name, np.float64, n_rows)
@@ -264,7 +269,7 @@ def check_weights(
         row = int(bad.argmax())
         msg = f"{name} must be finite and >= 0, got {weights[row]} in row {row}"
         raise ValueError(msg)
-    if n_rows and not weights.any():
+    if of_all and n_rows and not weights.any():
         msg = f"{name} must hold a positive value, got zeros only"
         raise ValueError(msg)
     return weights
@@ -317,10 +322,16 @@ def check_known(
     if maturity is None:
         return
     most = float((maturity if weight is None else weight * maturity).sum())
-    if positives >= most:
+    check_expected(positives, most)
+
+
+def check_expected(known: float, most: float) -> None:
+    """Refuse maturities that expect fewer known positives than there are, even if
+    every row were a positive; both by weight."""
+    if known >= most:
         msg = (
             f"label_maturity expects at most {most:.6g} known positives even if every "
-            f"row were one, and {positives:.6g} are known (rows by their weight): the "
+            f"row were one, and {known:.6g} are known (rows by their weight): the "
             "values are too small"
         )
         raise ValueError(msg)

@@ -478,8 +478,16 @@ def base_log_odds(
     negative = float(weight.sum(where=y == 0))
     if maturity is not None:  # of the true class, whose positives are not all known
         negative = max(float((weight * maturity).sum()) - positive, 0.0)
+    return log_odds_of_sums(positive, negative, int(np.count_nonzero(weight)))
+
+
+def log_odds_of_sums(positive: float, negative: float, n_rows: int) -> float:
+    """Return the log-odds of class 1 from the weights of both classes, always finite.
+
+    ``n_rows`` is the number of rows of positive weight.
+    """
     # in place of an empty class, whose logarithm would be -inf
-    half_a_row = 0.5 * (positive + negative) / np.count_nonzero(weight)
+    half_a_row = 0.5 * (positive + negative) / n_rows
     return math.log(positive or half_a_row) - math.log(negative or half_a_row)
 
 

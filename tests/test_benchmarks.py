@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,7 @@ from benchmarks.common import data, runner, tables
 from benchmarks.common.intervals import over_sets
 from benchmarks.detection import evaluation, models, report, study
 from benchmarks.parameters import starting_point
+from benchmarks.scale import out_of_core
 from focal_gbm.datasets import TRANSACTION_FEATURES
 
 
@@ -83,6 +86,47 @@ def test_memory_of_a_job_is_its_own(tmp_path):
     records = run(jobs_of(large=large, small=lambda _: {}), tmp_path / "r.jsonl")
     assert 150 < records["large"]["peak_mb"] < 250
     assert records["small"]["peak_mb"] < 50
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="no limit of mapped memory")
+def test_a_limit_of_memory_is_enforced():
+    def fill(gigabytes):
+        code = f"import numpy; print(numpy.ones(int({gigabytes} * 2**27)).sum())"
+        return out_of_core.run([sys.executable, "-c", code], limit=2**30)
+
+    over, below = fill(1.2), fill(0.25)
+    assert over["result"] == "out of memory"
+    assert over["peak memory, GiB"] < 1
+    assert below["result"] == "done"
+    assert below["peak memory, GiB"] > 0.25
+    broken = out_of_core.run([sys.executable, "-c", "raise ValueError('no such row')"])
+    assert broken["result"] == "failed (1): ValueError: no such row"
+
+
+@pytest.mark.parametrize("result", ["done", "out of memory"])
+def test_page_of_out_of_core(result):
+    """A limit that a fit does not survive is an answer, and no error."""
+    runs, models = [], []
+    for library in out_of_core.LIBRARIES:
+        for rows, limit in (
+            (out_of_core.FOLDER, "1 GiB"),
+            (out_of_core.MEMORY, "1 GiB"),
+            (out_of_core.MEMORY, "none"),
+        ):
+            ends = "done" if limit == "none" else result
+            sizes = {"peak memory, GiB": 0.5, "pages on disk, GiB": 0.0}
+            row = {"work": "train", "library": library, "rows": rows, "limit": limit}
+            runs.append({**row, "seconds": 12.0, **sizes, "result": ends})
+        models.append({"library": library, "average precision": 0.25})
+    arguments = SimpleNamespace(rows=1000, columns=3, memory=1.0, trees=2, threads=1)
+    page = out_of_core.page(arguments, pd.DataFrame(runs), pd.DataFrame(models))
+    if result == "done":
+        assert "- LightGBM trains from the folder in 12 s with at most 0.5 GiB" in page
+        assert "takes 1 times as long. In memory under 1 GiB: done." in page
+    else:
+        assert "- XGBoost from the folder: out of memory." in page
+    assert "0.2500" in page
 
 
 def test_weeks_are_in_the_order_of_time_without_known_cards():

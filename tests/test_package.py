@@ -54,6 +54,7 @@ ORDER = (
     "_estimators.start",
     "_estimators.progress",
     "_estimators.evaluation",
+    "_estimators.closing",
     "_estimators.training",
     "_estimators.splits",
     "_estimators.folds",
@@ -81,6 +82,7 @@ ORDER = (
     "_estimators.xgboost.session",
     "_estimators.xgboost",
     "xgboost",
+    "native",
     "cross_fit",
     "",
 )

@@ -150,20 +150,33 @@ def known_share(
     link: str,
 ) -> Float64Array | None:
     """Return maturities of labels for a fit, or None where all labels are final."""
+    maturity = maturity_of_rows(label_maturity, codes, link)
+    if maturity is not None:
+        counted = codes.astype(np.float64) if weight is None else weight * codes
+        check_known(float(counted.sum()), weight, maturity)
+    return maturity
+
+
+def maturity_of_rows(
+    label_maturity: Any,
+    codes: NDArray[np.uint8],
+    link: str,
+    name: str = "label_maturity",
+) -> Float64Array | None:
+    """Return maturities of labels, each valid beside its label, or None where all
+    labels are final."""
     if label_maturity is None:
         return None
-    values = check_vector(label_maturity, "label_maturity", np.float64, len(codes))
+    values = check_vector(label_maturity, name, np.float64, len(codes))
     impossible = (codes > 0) & (values == 0)
     if impossible.any():
         msg = (
-            f"label_maturity is 0 in row {int(impossible.argmax())}, whose positive is "
+            f"{name} is 0 in row {int(impossible.argmax())}, whose positive is "
             "known: pass the probability that a positive of this age would be known, "
             "or 1 for a row that was investigated"
         )
         raise ValueError(msg)
-    maturity = check_maturity(values)
+    maturity = check_maturity(values, name=name)
     if maturity is not None:
         check_posterior(link)
-        counted = codes.astype(np.float64) if weight is None else weight * codes
-        check_known(float(counted.sum()), weight, maturity)
     return maturity

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from focal_gbm._estimators.closing import closing_root, expected_positives
 from focal_gbm._estimators.evaluation import OnProbabilities, OnSets
-from focal_gbm._kernels.cpu import probability_sums
 from focal_gbm._validation import (
     Float64Array,
 )
@@ -113,27 +112,10 @@ class Training:
         self, raw: NDArray[Any], weight: Float64Array | None, constant: float
     ) -> tuple[float, float]:
         """Return the weighted sums of p and p (1 - p) at raw scores plus a constant."""
-        x, shift = raw, self.offset + constant
-        if self.loss.link == "logit":
-            x, shift = self.loss.log_odds(raw + shift), 0.0
-        # sums in a loop of our own: NumPy would need four arrays of this length
-        total, spread = probability_sums(x, weight, shift)
-        return float(total), float(spread)
+        return expected_positives(self.loss, raw, weight, self.offset + constant)
 
     def closing_root(
         self, expected: Callable[[float], tuple[float, float]], total: float
     ) -> float:
-        """Return the constant at which the first sum of ``expected`` is ``total``.
-
-        Newton's method on the logarithm of the sum, which increases with the constant
-        and is concave; the step is bounded for models that predict 1 nearly everywhere.
-        """
-        slope = 1.0 + self.loss.gamma if self.loss.link == "logit" else 1.0
-        constant = 0.0
-        for _ in range(100):
-            mean, spread = expected(constant)
-            step = math.log(mean / total) * mean / (spread * slope)
-            constant -= min(max(step, -5.0), 5.0)
-            if abs(step) < 1e-9:  # the sum is right to nine digits
-                break
-        return constant
+        """Return the constant at which the first sum of ``expected`` is ``total``."""
+        return closing_root(self.loss, expected, total)

@@ -22,6 +22,32 @@ def has_split(booster: Booster) -> bool:
     return bool(booster.feature_importance("split").any())
 
 
+def objective_of(model: str) -> str:
+    """Return the line of a model's text that names its objective; nothing for a
+    custom objective."""
+    header = model.partition(FIRST_TREE)[0].split("\n")
+    return next((line for line in header if line.startswith("objective=")), "")
+
+
+def completed(booster: Booster, constant: float, link: str) -> Booster:
+    """Return a new booster with ``constant`` added to every raw score, and with the
+    objective by which readers convert raw scores of ``link``."""
+    is_log_odds = link == "posterior"
+    text = stamp(
+        booster.model_to_string(num_iteration=-1),  # not the best ones alone
+        constant,
+        is_log_odds=is_log_odds,
+    )
+    # LightGBM has no call that changes leaves and objective of a booster
+    complete = Booster(model_str=text)
+    complete.params = dict(booster.params)
+    if is_log_odds:
+        complete.params["objective"] = "binary"
+    complete.best_iteration = booster.best_iteration
+    complete.best_score = booster.best_score
+    return complete
+
+
 def stamp(model: str, constant: float, *, is_log_odds: bool) -> str:
     """Return the text of a model with ``constant`` added to every raw score.
 

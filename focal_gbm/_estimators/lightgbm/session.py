@@ -14,7 +14,7 @@ from focal_gbm._estimators.labels import encode
 from focal_gbm._estimators.lightgbm.callbacks import Closing
 from focal_gbm._estimators.lightgbm.evaluation import split_metrics
 from focal_gbm._estimators.lightgbm.parameters import value_of
-from focal_gbm._estimators.lightgbm.saved_model import stamp
+from focal_gbm._estimators.lightgbm.saved_model import completed
 from focal_gbm._estimators.training import Training
 
 
@@ -82,18 +82,5 @@ class Session:
         """Return the trained booster with start, closing constant and objective in its
         text."""
         training = self.training
-        constant = self.closing.constant(booster)
-        is_log_odds = training.loss.link == "posterior"
-        text = stamp(
-            booster.model_to_string(num_iteration=-1),  # not the best ones alone
-            training.raw_start + constant,
-            is_log_odds=is_log_odds,
-        )
-        # LightGBM has no call that changes leaves and objective of a booster
-        completed = Booster(model_str=text)
-        completed.params = dict(booster.params)
-        if is_log_odds:
-            completed.params["objective"] = "binary"
-        completed.best_iteration = booster.best_iteration
-        completed.best_score = booster.best_score
-        return completed
+        constant = training.raw_start + self.closing.constant(booster)
+        return completed(booster, constant, training.loss.link)

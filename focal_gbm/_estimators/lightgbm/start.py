@@ -12,7 +12,7 @@ from lightgbm import (
 )
 from numpy.typing import NDArray
 
-from focal_gbm._estimators.lightgbm.saved_model import FIRST_TREE, LOG_ODDS
+from focal_gbm._estimators.lightgbm.saved_model import LOG_ODDS, objective_of
 from focal_gbm._estimators.start import start_of_rows
 
 
@@ -64,12 +64,11 @@ def _check_scale(link: str, init_model: Any) -> None:
         text = init_model.model_to_string(num_iteration=1)
     else:
         text = Path(init_model).read_text(encoding="utf-8")
-    header = text.partition(FIRST_TREE)[0].split("\n")
-    named = [line for line in header if line.startswith("objective=")]
-    fitting = [LOG_ODDS] if link == "posterior" else []
-    if named and named != fitting:  # a custom objective has no line, and may be ours
+    named = objective_of(text)
+    fitting = LOG_ODDS if link == "posterior" else ""
+    if named not in ("", fitting):  # a custom objective has no line, and may be ours
         msg = (
-            f"init_model has {named[0]!r}, and its raw scores are not those of "
+            f"init_model has {named!r}, and its raw scores are not those of "
             f"link={link!r}"
         )
         raise ValueError(msg)

@@ -11,7 +11,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 from scipy.special import expit, logit
-from xgboost import Booster
+from xgboost import Booster, DMatrix
 
 from focal_gbm.calibration import from_state, state_of
 from focal_gbm.loss import FocalLoss
@@ -45,6 +45,38 @@ def _raw_start(booster: Booster, link: str) -> float:
     return base_score if link == "logit" else float(logit(base_score))
 
 
+def with_objective(booster: Booster, link: str) -> Booster:
+    """Return a copy with the objective that a saved model of ``link`` names.
+
+    A booster trained with a callable has the objective of its parameters, and
+    "reg:squarederror" without any; its trees do not depend on that name.
+    """
+    booster = booster.copy()
+    name = learner(booster)["objective"]["name"]
+    if name == OBJECTIVES[link]:
+        return booster
+    if name not in (*OBJECTIVES.values(), "reg:squarederror"):
+        msg = (
+            f"the booster has the objective {name!r}, whose raw scores are no log-odds "
+            f"of two classes; train with obj=FocalObjective(...) and the parameter "
+            f"objective={OBJECTIVES[link]!r}"
+        )
+        raise ValueError(msg)
+    is_log_odds = name == OBJECTIVES["posterior"]
+    start = _raw_start(booster, "posterior" if is_log_odds else "logit")
+    booster.set_param(
+        {"objective": OBJECTIVES[link], "base_score": base_score(start, link)}
+    )
+    return booster
+
+
+def score_of_nothing(booster: Booster) -> float:
+    """Return the raw score of a row without any value."""
+    nothing = DMatrix(np.full((1, booster.num_features()), np.nan))
+    (score,) = booster.predict(nothing, output_margin=True, validate_features=False)
+    return float(score)
+
+
 def _acting_start(booster: Booster, link: str) -> float:
     """Return the raw score at which predictions begin: XGBoost 3 takes probabilities
     below 1e-6 and above 1 - 1e-6 for those."""
@@ -52,6 +84,26 @@ def _acting_start(booster: Booster, link: str) -> float:
     if link == "logit" or int(xgboost.__version__.split(".")[0]) < 3:
         return start
     return min(max(start, -_CLIPPED_START), _CLIPPED_START)
+
+
+def completed(
+    booster: Booster,
+    loss: FocalLoss,
+    threshold: float,
+    classes: NDArray[Any],
+    closing: Callable[[Booster], float] | None,
+    calibrator: Any = None,
+) -> Booster:
+    """Return the booster cut at its best round, with closing constant and state.
+
+    ``closing`` measures the closing constant of a booster; None: there is none.
+    """
+    booster = as_stopped(booster)
+    if closing is not None:
+        booster = shifted(booster, loss.link, closing)
+    describe(booster, loss, threshold, classes)
+    keep_calibrator(booster, calibrator)
+    return booster
 
 
 def shifted(

@@ -19,11 +19,8 @@ from focal_gbm._estimators.xgboost.evaluation import (
 from focal_gbm._estimators.xgboost.objective import Rows, objective_on
 from focal_gbm._estimators.xgboost.saved_model import (
     OBJECTIVES,
-    as_stopped,
     base_score,
-    describe,
-    keep_calibrator,
-    shifted,
+    completed,
 )
 
 
@@ -128,13 +125,15 @@ class Session:
         """Return the trained booster, cut at the best round, with closing constant and
         state."""
         training = self.training
-        booster = as_stopped(booster)
-        loss = training.loss
-        if training.init_score is None:  # else base_score does not act
-            booster = shifted(booster, loss.link, self._closing_constant)
-        describe(booster, loss, training.threshold, training.classes)
-        keep_calibrator(booster, self.calibrator)
-        return booster
+        return completed(
+            booster,
+            training.loss,
+            training.threshold,
+            training.classes,
+            # base_score does not act beside scores that differ by row
+            self._closing_constant if training.init_score is None else None,
+            self.calibrator,
+        )
 
     def _closing_constant(self, booster: Booster) -> float:
         raw = booster.predict(self.rows.matrix, output_margin=True)

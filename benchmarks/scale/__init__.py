@@ -1,0 +1,1 @@
+"""Train and score where rows do not fit in memory."""
