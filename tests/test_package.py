@@ -82,6 +82,8 @@ ORDER = (
     "_estimators.xgboost",
     "xgboost",
     "cross_fit",
+    "_estimators.cluster",
+    "dask",
     "",
 )
 

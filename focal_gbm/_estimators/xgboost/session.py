@@ -3,6 +3,7 @@ model."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,15 +128,31 @@ class Session:
     def complete(self, booster: Booster) -> Booster:
         """Return the trained booster, cut at the best round, with closing constant and
         state."""
-        training = self.training
-        booster = as_stopped(booster)
-        loss = training.loss
-        if training.init_score is None:  # else base_score does not act
-            booster = shifted(booster, loss.link, self._closing_constant)
-        describe(booster, loss, training.threshold, training.classes)
-        keep_calibrator(booster, self.calibrator)
-        return booster
+        return completed(
+            as_stopped(booster),
+            self.training,
+            self._closing_constant,
+            self.calibrator,
+        )
 
     def _closing_constant(self, booster: Booster) -> float:
         raw = booster.predict(self.rows.matrix, output_margin=True)
         return self.training.closing_constant(raw)
+
+
+def completed(
+    booster: Booster,
+    training: Training,
+    constant: Callable[[Booster], float],
+    calibrator: Any,
+) -> Booster:
+    """Return a trained booster with closing constant and state.
+
+    ``constant`` measures the closing constant of a booster.
+    """
+    loss = training.loss
+    if training.init_score is None:  # else base_score does not act
+        booster = shifted(booster, loss.link, constant)
+    describe(booster, loss, training.threshold, training.classes)
+    keep_calibrator(booster, calibrator)
+    return booster
