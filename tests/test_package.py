@@ -84,6 +84,8 @@ ORDER = (
     "xgboost",
     "native",
     "cross_fit",
+    "_estimators.cluster",
+    "dask",
     "",
 )
 

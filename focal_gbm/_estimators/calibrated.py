@@ -88,19 +88,32 @@ class CalibratedMixin:
             If a label is unknown, one class is missing, a weight or a maturity cannot
             be used, or ``calibration`` is no calibrator of log-odds.
         """
+        X = in_memory(X)
+        calibrator, codes, *others = self._to_calibrate(
+            y, sample_weight, label_maturity
+        )
+        check_consistent_length(X, codes)
+        self._keep(fitted_to(calibrator, self._bare_log_odds(X), codes, *others))
+        return self
+
+    def _to_calibrate(
+        self, y: Any, sample_weight: Any, label_maturity: Any
+    ) -> tuple[Any, ...]:
+        """Return the calibrator to be fitted, and labels as codes, weights and
+        maturities."""
         check_is_fitted(self, "loss_")
         self._check_calibration()  # set_params may have changed it since the fit
         classes: NDArray[Any] = getattr(self, "classes_")  # noqa: B009 - the parent's
-        X = in_memory(X)
         codes = encode(y, classes, "y")
-        check_consistent_length(X, codes)
         weight = check_weights(sample_weight, len(codes))
         maturity = check_maturity(label_maturity, len(codes))
         calibrator = self._new_calibrator()
         check_takes_maturity(calibrator, maturity)
-        log_odds = self.loss_.log_odds(self._raw_score(X))
-        self._keep(_fitted(calibrator, log_odds, codes, weight, maturity))
-        return self
+        return calibrator, codes, weight, maturity
+
+    def _bare_log_odds(self, X: Any) -> Float64Array:
+        """Return log-odds before the calibrator."""
+        return self.loss_.log_odds(self._raw_score(X))
 
     def _keep(self, calibrator: Any) -> None:
         """Set the calibrator of a fitted model."""
@@ -193,7 +206,7 @@ class CalibratedMixin:
         seen = ~np.isnan(log_odds)  # folds in time leave the first rows out
         weight = None if weight is None else weight[seen]
         maturity = None if maturity is None else maturity[seen]
-        return _fitted(calibrator, log_odds[seen], y[seen], weight, maturity)
+        return fitted_to(calibrator, log_odds[seen], y[seen], weight, maturity)
 
     def _for_fold(self) -> Any:
         """Return an unfitted copy for a fold, without calibration and callbacks.
@@ -292,7 +305,7 @@ def check_takes_maturity(calibrator: Any, maturity: Float64Array | None) -> None
         raise ValueError(msg)
 
 
-def _fitted(
+def fitted_to(
     calibrator: Any,
     log_odds: Any,
     y: NDArray[Any],

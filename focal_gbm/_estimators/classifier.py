@@ -278,7 +278,7 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
         label_maturity: ArrayLike | None,
         *,
         class_weight: Any = None,
-        class_factors: Callable[[NDArray[np.uint8]], tuple[float, float]],
+        class_factors: Callable[[Sequence[int]], tuple[float, float]],
         raw_start: float | None = None,
         start_probability: float | None = None,
         init_score: Float64Array | None = None,
@@ -289,10 +289,10 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
     ) -> Training:
         """Check parameters and data, and return the training that follows from them.
 
-        ``class_factors`` returns, for labels as codes, the factors of class 0 and 1
-        from the parameters of the library. ``raw_start`` is the raw score at which
-        boosting begins, and ``start_probability`` the probability; without both the
-        start follows from the parameter ``start``. ``maturities`` are those of the
+        ``class_factors`` returns, for the rows of each class, the factors of class 0
+        and 1 from the parameters of the library. ``raw_start`` is the raw score at
+        which boosting begins, and ``start_probability`` the probability; without both
+        the start follows from the parameter ``start``. ``maturities`` are those of the
         labels of evaluation sets, in the order in which the booster measures them.
         ``begins_at_zero`` is true for a booster that starts a custom objective at raw
         score 0. ``device`` and ``n_jobs`` are where the derivatives are computed, and
@@ -323,11 +323,15 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
             )
             raise ValueError(msg)
         maturity = known_share(label_maturity, codes, weight, link)
-        for message in doubts(codes, classes, weight):
+        mean_weight = None
+        if weight is not None:
+            mean_weight = float(weight.sum() / np.count_nonzero(weight))
+        for message in doubts(float(codes.mean()), classes, mean_weight):
             self._warn(message)
+        counts = np.bincount(codes, minlength=2).tolist()
         by_label = class_weights(class_weight, classes, labels)
         loss, scale, threshold = weighted_loss(
-            FocalLoss(gamma, alpha, link), by_label, class_factors(codes), classes
+            FocalLoss(gamma, alpha, link), by_label, class_factors(counts), classes
         )
         # an argument of fit comes before a parameter
         if raw_start is None:

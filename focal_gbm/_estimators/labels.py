@@ -115,11 +115,14 @@ def encode(labels: Any, classes: NDArray[Any], name: str) -> NDArray[np.uint8]:
 
 
 def doubts(
-    codes: NDArray[np.uint8], classes: NDArray[Any], weight: Float64Array | None
+    share: float, classes: NDArray[Any], mean_weight: float | None
 ) -> Iterator[str]:
     """Yield warnings about labels and weights that are usable but probably not as
-    meant."""
-    share = float(codes.mean())
+    meant.
+
+    ``share`` is that of the positive class among the rows, and ``mean_weight`` the mean
+    of the weights that are not 0, or None without weights.
+    """
     # 1 is the positive class by custom, and may be frequent; "legit" is by its letters
     by_custom = classes.dtype.kind in "biuf" and classes[1] == 1
     if share > (0.9 if by_custom else 0.5):
@@ -131,13 +134,10 @@ def doubts(
             f"of predict_proba and pass pos_label={negative!r} to scorers, measures "
             "and displays"
         )
-    if weight is None:
-        return
-    mean = float(weight.sum() / np.count_nonzero(weight))
-    if mean < _SMALL_WEIGHT:
+    if mean_weight is not None and mean_weight < _SMALL_WEIGHT:
         yield (
-            f"sample_weight has a mean of {mean:.3g}: a weight is the number of rows "
-            "of the population that a row represents, and min_child_weight and "
+            f"sample_weight has a mean of {mean_weight:.3g}: a weight is the number of "
+            "rows of the population that a row represents, and min_child_weight and "
             "reg_lambda are on that scale, so that few leaves can split or none; "
             "divide the weights by their mean"
         )

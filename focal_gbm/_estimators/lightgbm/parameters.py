@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-import numpy as np
 from lightgbm.basic import _ConfigAliases
-from numpy.typing import NDArray
 
 from focal_gbm._validation import (
     check_count,
@@ -153,10 +151,10 @@ def booster_parameters(parameters: dict[str, Any], own: frozenset[str]) -> Any:
 
 
 def class_factors(
-    parameters: Mapping[str, Any], codes: NDArray[np.uint8]
+    parameters: Mapping[str, Any], counts: Sequence[int]
 ) -> tuple[float, float]:
     """Return the factors of class 0 and 1 from ``scale_pos_weight`` and
-    ``is_unbalance``."""
+    ``is_unbalance``; ``counts`` are the rows of each class."""
     scale = value_of(parameters, "scale_pos_weight", 1.0)
     scale = check_positive(scale, "scale_pos_weight")
     if not check_flag(value_of(parameters, "is_unbalance", False), "is_unbalance"):
@@ -168,6 +166,6 @@ def class_factors(
         )
         raise ValueError(msg)
     # LightGBM's rule: the rarer class weighs as much as the other
-    positives = int(codes.sum())
-    ratio = (len(codes) - positives) / positives
+    negatives, positives = counts
+    ratio = negatives / positives
     return max(1.0 / ratio, 1.0), max(ratio, 1.0)
