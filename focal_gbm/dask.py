@@ -71,6 +71,10 @@ from focal_gbm.xgboost import FocalXGBClassifier
 
 __all__ = ["FocalDaskLGBMClassifier", "FocalDaskXGBClassifier"]
 
+# Minutes that LightGBM's workers wait for a worker that is silent; its own 120 would
+# hang that long where one is lost while they connect.
+_TIME_OUT = 20
+
 
 class _OnCluster:
     """Fit and predict on Dask collections; all else is the classifier without Dask."""
@@ -336,7 +340,8 @@ class FocalDaskLGBMClassifier(_OnCluster, FocalLGBMClassifier):  # type: ignore[
         Those of :class:`FocalLGBMClassifier`. ``n_jobs`` has no effect on a cluster:
         each worker uses its own threads. ``calibration`` by folds, early stopping and
         evaluation sets are not available: call ``calibrate`` on later rows, and choose
-        the number of trees on a sample with :class:`FocalClassifierCV`.
+        the number of trees on a sample with :class:`FocalClassifierCV`. ``time_out``,
+        in minutes, is how long workers wait for one that is silent (20 unless set).
 
     Examples
     --------
@@ -418,6 +423,8 @@ class FocalDaskLGBMClassifier(_OnCluster, FocalLGBMClassifier):  # type: ignore[
         # the threads are the workers'
         for name in {"n_jobs", "class_weight", *aliases("num_threads")}:
             parameters.pop(name, None)
+        if value_of(parameters, "time_out") is None:
+            parameters["time_out"] = _TIME_OUT
         if training.label_maturity is not None:
             parameters["objective"] = ByLabel(training.objective)
         # no encoder of labels, which a worker would fit to its own
