@@ -1,12 +1,13 @@
 """Train every model on every data set, at default settings and tuned.
 
     pip install -e '.[benchmark,peers]'
-    python -m benchmarks.detection [--data DIR] [--jobs N]
+    python -m benchmarks.detection [--data DIR] [--jobs N] [--again] [--models NAME ...]
     python -m benchmarks.detection.report
 
 The first command appends results as JSON lines to
-benchmarks/detection/results/detection.jsonl and skips jobs that have a line there. It
-took 2.6 core-hours on an AMD EPYC. The second command makes the page of the results.
+benchmarks/detection/results/detection.jsonl and skips jobs that have a line there. The
+searches took two core-hours on an AMD EPYC, the fits at default settings two on an
+Intel Xeon. The second command makes the page of the results.
 
 - Tuning: Optuna tunes every model in every repeat, on the training rows alone, for
   average precision, with the same number of trials and the same three folds. Where rows
@@ -15,6 +16,10 @@ took 2.6 core-hours on an AMD EPYC. The second command makes the page of the res
   no row; other data sets are halved at random, so that their repeats overlap.
 - Training rows are capped at 50,000. Weeks of transactions and data sets with at most
   500 positive training rows are not capped.
+
+- Times: a fit counts in multiples of LightGBM's on the same processor. --again fits
+  anew what another processor has fitted.
+- AutoGluon gets the fit time of FocalClassifierCV, of the same split, as its limit.
 
 --smoke trains a few models on simulated transactions in less than a minute.
 """

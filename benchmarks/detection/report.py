@@ -399,7 +399,8 @@ rows chose nothing; [cross_fit.md](../parameters/cross_fit.md) has nine such dat
 Log-loss is the median of its ratio to the lowest of a data set at default settings.
 Predicted over observed is that of data sets with {enough} positive training
 rows. Recall at 0.1 % is the mean ratio to CatBoost's. AutoGluon gets LightGBM, XGBoost,
-CatBoost, five folds and the time of FocalClassifierCV with LightGBM.
+CatBoost, five folds and the time of FocalClassifierCV with LightGBM. FLAML's XGBoost
+has two repeats, as a fit takes up to a minute.
 """
 
 
