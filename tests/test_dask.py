@@ -296,11 +296,13 @@ def test_a_worker_that_is_lost_leaves_no_half_trained_model(rows, library):
 
         def kill():
             training = False
-            while not training:  # both libraries name their task by training
+            while not training:  # the libraries name their task _train_part and fn
                 time.sleep(1)
                 with contextlib.suppress(Exception):  # the client is busy
                     tasks = [k for v in client.processing().values() for k in v]
-                    training = any("train" in str(key) for key in tasks)
+                    training = any(
+                        str(key).startswith(("_train", "fn")) for key in tasks
+                    )
             time.sleep(8)  # while they connect, LightGBM waits for its time_out
             os.kill(victim, signal.SIGKILL)
 
