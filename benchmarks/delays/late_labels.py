@@ -16,7 +16,7 @@ transactions, and measures them on the week after the cut, all labels of which c
 
 Streams are simulated, with delays of mean 3, 10 and 30 days, and weeks of the Fraud
 Detection Handbook, with 3 and 10 days. --write writes benchmarks/delays/README.md and
-the measures of every model. Three repeats took half an hour on one core of an Intel
+the measures of every model. Three repeats took 25 minutes on one core of an Intel
 Xeon.
 """
 
