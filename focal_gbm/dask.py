@@ -356,6 +356,7 @@ class FocalDaskLGBMClassifier(_OnCluster, FocalLGBMClassifier):  # type: ignore[
     >>> with Client(processes=False, dashboard_address=None) as client:
     ...     model = FocalDaskLGBMClassifier(n_estimators=10, verbose=-1).fit(X, y)
     ...     p = model.predict_proba(X)[:, 1].compute()
+    Finding random open ports for workers
     >>> bool(abs(p.mean() / y.mean().compute() - 1) < 0.01)
     True
     """

@@ -192,8 +192,8 @@ def _curve(
         values[end + 1 :] = fitted(delays[end + 1 :])
         variance = variance + fitted.variance(np.array([longest]))[0]
         variance[end + 1 :] = fitted.variance(delays[end + 1 :])
-    # of two delays nobody expects a tail; a first risk set that is all there is says
-    # nothing of the other delays
+    # of two delays nobody expects a tail; all delays count, also those after the last
+    # risk set that is large enough
     is_unclear = tail is not None and fitted is None and np.sum(delays > 0) > 2
     return _Curve(delays, events, values, variance, longest, fitted, bool(is_unclear))
 
