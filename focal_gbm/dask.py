@@ -480,7 +480,8 @@ class FocalDaskXGBClassifier(_OnCluster, FocalXGBClassifier):  # type: ignore[mi
         each worker uses its own threads. ``calibration`` by folds, callbacks, early
         stopping and evaluation sets are not available: call ``calibrate`` on later
         rows, and choose the number of trees on a sample with
-        :class:`FocalClassifierCV`.
+        :class:`FocalClassifierCV`. XGBoost 2 may wait without end for a worker that is
+        lost; XGBoost 3 raises an error.
 
     Examples
     --------

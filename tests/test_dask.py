@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from libraries import BOTH
+from libraries import BOTH, XGBOOST_VERSION
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.metrics import average_precision_score
@@ -286,6 +286,8 @@ def test_without_a_client_the_cure_is_named(rows, library, monkeypatch):
 
 @BOTH
 def test_a_worker_that_is_lost_leaves_no_half_trained_model(rows, library):
+    if library.name == "xgboost" and XGBOOST_VERSION < (3, 0):
+        pytest.skip("XGBoost 2 waits without end for a worker that is lost")
     X, y, _ = rows
     cluster = distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None

@@ -131,7 +131,7 @@ def _delayed(values: Any, X: Any) -> list[Any]:
         if known and values.shape[0] == X.shape[0]:
             values = values.rechunk({0: X.chunks[0]})
     parts = values.to_delayed()
-    return list(np.asarray(parts, dtype=object).ravel())
+    return list(parts.ravel() if isinstance(values, da.Array) else parts)
 
 
 def check_frame(X: Any) -> None:
