@@ -107,6 +107,7 @@ def test_a_limit_of_memory_is_enforced():
 @pytest.mark.parametrize("result", ["done", "out of memory"])
 def test_page_of_out_of_core(result):
     """A limit that a fit does not survive is an answer, and no error."""
+    pytest.importorskip("tabulate", reason="tables need the extra [benchmark]")
     runs, models = [], []
     for library in out_of_core.LIBRARIES:
         for rows, limit in (
