@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from focal_gbm._kernels import cpu
-from focal_gbm._kernels.formulas import Exact, ExactPosterior
+from focal_gbm._kernels.formulas import Exact, ExactPosterior, LogLoss
 from focal_gbm._kernels.rational import LARGEST_GAMMA
 from focal_gbm._validation import (
     Float64Array,
@@ -200,7 +200,10 @@ class FocalLoss:
             )
             raise ValueError(msg)
         x = score + self.shift
-        if self.link == "posterior":  # the kernel is the classic form, of z
+        # the kernel is the classic form, of z, which is x at gamma 0
+        if self.link == "posterior" and self.gamma == 0:
+            score = x
+        elif self.link == "posterior":
             score = _mapped(cpu.fill_raw_score, score + self.shift, self.gamma)
         out = np.empty_like(score)
         cpu.fill_loss(score, y, self.gamma, out)
@@ -304,9 +307,10 @@ class FocalLoss:
         """
         score, y, weight = _checked(y_true, raw_prediction, sample_weight)
         maturity = self._maturity(label_maturity, len(score))
-        form: Exact | ExactPosterior
+        form: Exact | ExactPosterior | LogLoss
         if self.link == "posterior":
-            form, shift = ExactPosterior(self.gamma), self.shift
+            form = ExactPosterior(self.gamma) if self.gamma > 0 else LogLoss(1.0)
+            shift = self.shift
         else:
             # f differs from x by the shift; z is a score already
             form, shift = Exact(self.gamma), 0.0

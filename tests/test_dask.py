@@ -294,7 +294,8 @@ def test_a_worker_that_is_lost_leaves_no_half_trained_model(rows, library):
     )
     with cluster, distributed.Client(cluster) as client:
         victim = list(client.run(os.getpid).values())[1]
-        model = on_cluster(library, n_estimators=100_000)
+        # so slow that no tree runs out of splits before the worker is lost
+        model = on_cluster(library, n_estimators=100_000, learning_rate=1e-5)
 
         def kill():
             training = False
