@@ -72,7 +72,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     4. If every row was held out once, the models of the folds become one booster, whose
        raw score is their mean. Otherwise (folds in time order) one model is fitted to
        all rows, with a number of trees that grows with the square root of the rows (for
-       five folds no rule is better than another: benchmarks/parameters/bins.md).
+       five folds three rules rank alike: benchmarks/parameters/bins.md).
     5. The calibrator is fitted to the held-out log-odds.
 
     Parameters

@@ -124,7 +124,7 @@ def parts_of(X: Any, y: Any, sample_weight: Any, label_maturity: Any) -> list[Pa
 def _delayed(values: Any, X: Any) -> list[Any]:
     """Return the partitions of a collection, with the rows of X's if those are known.
 
-    The graph goes with each of them, optimised.
+    Each of them has its own part of the graph.
     """
     if isinstance(values, da.Array) and isinstance(X, da.Array) and values is not X:
         known = not np.isnan([*X.chunks[0], *values.chunks[0]]).any()

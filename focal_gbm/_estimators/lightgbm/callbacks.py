@@ -61,7 +61,7 @@ class Closing:
         self._training = training
         self._iteration = -1
         self._constant = 0.0
-        self._surplus: Any = 0.0
+        self._surplus: Any = None
 
     def __call__(self, env: CallbackEnv) -> None:
         # an iteration more would change the scores; one that is stopped early has no
@@ -83,7 +83,9 @@ class Closing:
         self._iteration = kept
 
     def _measure(self, raw: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
-        self._constant = self._training.closing_constant(raw - self._surplus)
+        if self._surplus is not None:
+            raw = raw - self._surplus
+        self._constant = self._training.closing_constant(raw)
         return "closing constant", self._constant, False
 
     def _predicted(self, booster: Booster, **trees: int) -> Any:
