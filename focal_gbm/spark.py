@@ -19,21 +19,23 @@ bound on the step and a closing constant, and these are numbers, which Spark tak
         **params, features_col=names, label_col="is_fraud", num_workers=8
     ).fit(rows)
 
+    sample = rows.sampleBy("is_fraud", {0: 0.01, 1: 1.0}, seed=0).toPandas()
+    weight = sample["is_fraud"].map({0: 100.0, 1: 1.0})
     booster = model.get_booster()
-    batches = [(sample[names], sample["is_fraud"], sample["weight"])]
+    batches = [(sample[names], sample["is_fraud"], weight)]
     finished = complete(booster, batches, objective=FocalObjective(gamma=0.0))
     booster.load_model(finished.save_raw())
 
 The last line replaces the booster in ``model``: ``model.transform`` then returns the
-probabilities, and ``model.save`` saves them. The rows for ``complete`` may be all
-training rows in batches, or a sample as a data frame of pandas: all positives with
-weight 1, and a share of the others, each with the weight 1 / share. ``finished`` in a
-file is a model that ``FocalXGBClassifier.load_model`` reads, to be calibrated on later
-rows.
+probabilities, and ``model.save`` saves them. The rows for ``complete`` are a sample
+here, in which a row counts as many as it represents: all positives, and one of a
+hundred others. They may be all training rows too, in batches, which closes more
+exactly (benchmarks/scale/spark.md). ``finished`` in a file is a model that
+``FocalXGBClassifier.load_model`` reads, to be calibrated on later rows.
 
-What is lost: focal loss itself, which ranks no better than log-loss once both are tuned
-(benchmarks/detection/README.md), ``focal_alpha``, late labels, and the calibration by
-folds. In XGBoost 2 ``features_col`` must be a vector column on CPUs, such as
+What is lost is focal loss itself, which ranks no better than log-loss once both are
+tuned (benchmarks/detection/README.md), with ``focal_alpha``, late labels and the
+calibration by folds. In XGBoost 2 ``features_col`` must be a vector column on CPUs, such as
 ``VectorAssembler`` makes; X of ``complete`` is then an array.
 """
 
