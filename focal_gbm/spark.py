@@ -35,8 +35,8 @@ exactly (benchmarks/scale/spark.md). ``finished`` in a file is a model that
 
 What is lost is focal loss itself, which ranks no better than log-loss once both are
 tuned (benchmarks/detection/README.md), with ``focal_alpha``, late labels and the
-calibration by folds. In XGBoost 2 ``features_col`` must be a vector column on CPUs, such as
-``VectorAssembler`` makes; X of ``complete`` is then an array.
+calibration by folds. In XGBoost 2 ``features_col`` must be one column of vectors or
+arrays on CPUs, such as ``VectorAssembler`` makes; X of ``complete`` is then an array.
 """
 
 from __future__ import annotations
