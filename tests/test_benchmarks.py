@@ -19,7 +19,7 @@ from benchmarks.common import data, runner, tables
 from benchmarks.common.intervals import over_sets
 from benchmarks.detection import evaluation, models, report, study
 from benchmarks.parameters import starting_point
-from benchmarks.scale import out_of_core
+from benchmarks.scale import out_of_core, spark
 from focal_gbm.datasets import TRANSACTION_FEATURES
 
 
@@ -128,6 +128,49 @@ def test_page_of_out_of_core(result):
     else:
         assert "- XGBoost from the folder: out of memory." in page
     assert "0.2500" in page
+
+
+def test_page_of_spark():
+    pytest.importorskip("tabulate", reason="tables need the extra [benchmark]")
+    ways = [
+        ("FocalXGBClassifier, gamma 2", "fit", 0.5, 1.0),
+        ("FocalXGBClassifier, gamma 0", "fit", 0.4, 1.0),
+        (spark.PLAIN, "", 0.3, 0.9),
+        (spark.OURS, "", 0.45, 1.7),
+        (spark.OURS, spark.FROM_ALL, 0.45, 1.0),
+        (spark.OURS, spark.FROM_SAMPLE, 0.45, 1.02),
+    ]
+    rows = [
+        {
+            **{"settings": setting, "model": model, "closed by": way},
+            spark.PRECISION: ap + (seed * 0.2 if model == spark.OURS else 0.0),
+            **{spark.IN_TRAINING: ratio, spark.LATER: 0.8, "s": 2.0},
+        }
+        for seed in (0, 1)
+        for setting in spark.SETTINGS
+        for model, way, ap, ratio in ways
+    ]
+    arguments = SimpleNamespace(customers=9, repeats=2)
+    page = spark.page(arguments, [(100, 3), (300, 5)], pd.DataFrame(rows))
+    assert "means of 2 simulations" in page
+    assert "200 training rows and 4 frauds" in page
+    assert (
+        "default settings: average precision is 0.300 in plain SparkXGBClassifier and "
+        "0.550 with `spark_params`; FocalXGBClassifier has 0.500 at gamma 2 and 0.400 "
+        "at gamma 0. No simulation differs by more than 0.150 "
+    ) in page
+    assert "1.700 before `complete`, 1.000 after, and 1.020 after `comp" in page
+
+
+def test_a_sample_has_the_rate_of_all_rows():
+    rows = pd.DataFrame(0.0, range(40_000), spark.FEATURES)
+    rows[spark.LABEL] = (np.arange(len(rows)) % 100 == 0).astype(int)
+    batch = spark.sampled(rows, 0)
+    assert batch["y"].sum() == 400
+    assert len(batch["y"]) < 3000
+    weight = batch["sample_weight"]
+    assert np.average(batch["y"], weights=weight) == pytest.approx(0.01, rel=0.1)
+    assert weight.sum() == pytest.approx(len(rows), rel=0.1)
 
 
 def test_weeks_are_in_the_order_of_time_without_known_cards():

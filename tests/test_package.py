@@ -83,6 +83,7 @@ ORDER = (
     "_estimators.xgboost",
     "xgboost",
     "native",
+    "spark",
     "cross_fit",
     "_estimators.cluster",
     "dask",
