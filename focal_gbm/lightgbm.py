@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike
 from focal_gbm._estimators.arguments import listed
 from focal_gbm._estimators.classifier import (
     FocalClassifierMixin,
-    is_changed,
     with_parameters_of,
     without_split,
 )
@@ -186,6 +185,13 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         "num_leaves": 12,
         "min_child_samples": 10,
         "max_bin": 1023,
+    }
+
+    _tree_ranges: ClassVar = {
+        "max_bin": [255, 1023],
+        "num_leaves": (4, 64, "log"),
+        "min_child_samples": (2, 100, "log"),
+        "subsample_freq": [1],  # by default LightGBM draws no rows
     }
 
     _sizes: ClassVar = (
@@ -551,9 +557,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         n_rounds: int = self.booster_.current_iteration()
         return n_rounds
 
-    def _is_set(self, name: str) -> bool:
-        """Whether the user has set a parameter, by any of its names."""
-        return any(is_changed(self, other) for other in synonyms(name))
+    @classmethod
+    def _names_of(cls, name: str) -> set[str]:
+        return synonyms(name)
 
     def _averaged(self, models: list[Any]) -> Any:
         """Return a fitted copy whose raw score is the mean of the models'."""
