@@ -134,7 +134,8 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         skops save the calibrator; readers of the booster alone
         (``booster_.save_model``, ONNX, treelite) do not see it. Metrics in training are
         measured before a fitted calibrator and after a ``PriorShift``. Your callbacks
-        act in the folds too, each as a copy, if they can be copied.
+        act in the folds too, each as a copy, if they can be copied and do not report to
+        a trial of Optuna.
     calibration_cv : int, splitter or iterable of splits, default=5
         The folds. Use ``TimeSeriesSplit`` for transactions in time order. A splitter
         is called with X and y; if it needs groups, pass
