@@ -22,7 +22,6 @@ from xgboost import Booster, DMatrix, XGBClassifier, XGBModel
 from focal_gbm._estimators.arguments import check_lasts, listed
 from focal_gbm._estimators.classifier import (
     FocalClassifierMixin,
-    is_changed,
     with_parameters_of,
     without_split,
 )
@@ -145,7 +144,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         ``save_model`` of this class save the calibrator; readers of the booster alone
         (ONNX, treelite, a plain ``xgboost.Booster``) do not see it. Metrics in training
         are measured before a fitted calibrator and after a ``PriorShift``. Your
-        callbacks act in the folds too, each as a copy, if they can be copied.
+        callbacks act in the folds too, each as a copy, if they can be copied and do not
+        report to a trial of Optuna.
     calibration_cv : int, splitter or iterable of splits, default=5
         The folds. Use ``TimeSeriesSplit`` for transactions in time order. A splitter
         is called with X and y; if it needs groups, pass
@@ -200,6 +200,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     objective: Any
 
     _rare_event_size: ClassVar = {"max_depth": 5, "max_bin": 1024}
+
+    _tree_ranges: ClassVar = {"max_bin": [256, 1024], "max_depth": (2, 8, "")}
 
     _sizes: ClassVar = (
         {"max_leaves": 31},
@@ -605,9 +607,9 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         n_rounds: int = self.get_booster().num_boosted_rounds()
         return n_rounds
 
-    def _is_set(self, name: str) -> bool:
-        """Whether the user has set a parameter, by any of its names."""
-        return any(is_changed(self, other) for other in {name, *SYNONYMS.get(name, ())})
+    @classmethod
+    def _names_of(cls, name: str) -> set[str]:
+        return {name, *SYNONYMS.get(name, ())}
 
     def _averaged(self, models: list[Any]) -> Any:
         """Return a fitted copy whose raw score is the mean of the models'."""

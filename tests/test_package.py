@@ -60,6 +60,7 @@ ORDER = (
     "_estimators.folds",
     "_estimators.fit_state",
     "_estimators.calibrated",
+    "_estimators.ranges",
     "_estimators.classifier",
     "_estimators",
     "model_selection._times",
