@@ -197,10 +197,12 @@ def test_a_killed_training_goes_on(
     )
     path = folder / "train_on_folder.checkpoint"
     begun = time.monotonic()
-    while process.poll() is None and (is_writing or not path.exists()):
-        assert time.monotonic() < begun + 120
-        time.sleep(0.002)
-    process.kill()
+    try:
+        while process.poll() is None and (is_writing or not path.exists()):
+            assert time.monotonic() < begun + 120
+            time.sleep(0.002)
+    finally:
+        process.kill()
     assert process.wait() == -signal.SIGKILL
     assert not model.exists()
     n_before = json.loads(path.read_bytes())["trees"]
