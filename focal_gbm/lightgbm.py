@@ -309,7 +309,10 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         init_model : str, Path, Booster, LGBMModel or None, default=None
             Model whose training is continued. Its raw scores must be on the scale of
             ``link``: a focal model of the same link or, for the posterior link, any
-            model whose raw score is the log-odds.
+            model whose raw score is the log-odds. ``n_estimators`` counts the new
+            trees. To lose no more than a part of a long fit, fit in stages, save each
+            fitted model, and continue the last one; a booster that a callback saves
+            within a fit has no start in it, and is no stage.
         label_maturity : array-like of shape (n_samples,) or None, default=None
             Values in (0, 1]: the probability that a positive of the row would be known
             by now, such as :class:`~focal_gbm.delays.ReportingDelay` estimates; 1 for

@@ -292,7 +292,10 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         xgb_model : str, Booster, XGBModel or None, default=None
             Model whose training is continued. Its raw scores must be on the scale of
             ``link``: a focal model of the same link or, for the posterior link, any
-            model of "binary:logistic".
+            model of "binary:logistic". ``n_estimators`` counts the new trees. To resume
+            an interrupted fit, pass the last booster that
+            ``xgboost.callback.TrainingCheckPoint`` has saved, with the remaining number
+            of trees: unless rows or columns are sampled, the model is that of one fit.
         label_maturity : array-like of shape (n_samples,) or None, default=None
             Values in (0, 1]: the probability that a positive of the row would be known
             by now, such as :class:`~focal_gbm.delays.ReportingDelay` estimates; 1 for

@@ -211,15 +211,16 @@ class InStep:
             threading.Thread(target=work, args=(fold,), daemon=True)
             for fold in range(len(fits))
         ]
-        for thread in threads:
-            thread.start()
         try:
+            for thread in threads:
+                thread.start()
             for thread in threads:
                 thread.join()
         except BaseException as error:  # an interruption reaches the main thread alone
             self._fail(error)
             for thread in threads:
-                thread.join()
+                if thread.is_alive():  # perhaps not every one was started
+                    thread.join()
             raise
         if self._error is not None:
             raise self._error
