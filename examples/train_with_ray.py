@@ -7,12 +7,12 @@
 
 The first command writes a folder of simulated rows. The second starts Ray on this
 machine, the third connects to a cluster, whose machines need this library too. Each
-worker keeps an equal share of the rows in memory, and Ray Train connects the workers for
-LightGBM's or XGBoost's own distributed training. The start is computed from the labels
-of all rows before training, and the closing constant from all rows after it, in this
-process: a worker sees its own share alone, which may have no fraud. The saved model is
-complete: the plain library reads it, and predicts probabilities whose mean over the
-training rows is the fraud rate.
+worker keeps an equal share of the rows in memory, and Ray Train connects the workers
+for LightGBM's or XGBoost's own distributed training. The start is computed from the
+labels of all rows before training, and the closing constant from all rows after it, in
+this process: a worker sees its own share alone, which may have no fraud. The saved
+model is complete: the plain library reads it, and predicts probabilities whose mean
+over the training rows is the fraud rate.
 
 If a worker is lost, the others cannot go on without its rows. Ray Train ends them, and
 starts all again from the last checkpoint (--checkpoint), at most --retries times; after
@@ -29,11 +29,13 @@ would be known by now.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +156,14 @@ def connect(arguments: argparse.Namespace) -> None:
         ray.init(arguments.address, **quiet)
     else:
         ray.init(
+            "local",
             num_cpus=n_cpus,
             object_store_memory=int(arguments.object_store * 1e9),
             include_dashboard=False,
             **quiet,
         )
     ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     found = int(ray.cluster_resources().get("CPU", 0))
     if found < n_cpus:
         print(
@@ -182,12 +186,18 @@ class Rows:
             self.others["label_maturity"] = arguments.maturity
         self.data = ray.data.read_parquet(arguments.rows)
         schema = self.data.schema()
+        if schema is None:
+            sys.exit(f"{arguments.rows} has no rows in parquet files")
         kinds = dict(zip(schema.names, schema.types, strict=True))
         for column in (*self.others.values(), *arguments.drop):
             if column not in kinds:
                 sys.exit(f"{arguments.rows} has no column {column!r}, but {[*kinds]}")
         left_out = {*self.others.values(), *arguments.drop}
-        self.features = [name for name in kinds if name not in left_out]
+        self.features = [
+            name
+            for name in kinds
+            if name not in left_out and not name.startswith("__index_level_")
+        ]  # pandas writes an index as a column
         for name in (*self.features, *self.others.values()):
             if not is_number(kinds[name]):
                 sys.exit(
@@ -376,7 +386,7 @@ def train_lightgbm(config: dict[str, Any]) -> None:
         "verbosity": -1,
         **get_network_params(),
     }
-    # not constructed here: lgb.train connects the workers first, who choose bins together
+    # not constructed here: lgb.train connects the workers before they choose bins
     data = lgb.Dataset(
         rows["X"],
         rows["y"],
@@ -397,7 +407,7 @@ def train_xgboost(config: dict[str, Any]) -> None:
         """Checkpoint where one is due: Ray Train takes 2 s for a report."""
 
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> None:
-            if is_due(epoch + 1, config):
+            if is_due(model.num_boosted_rounds(), config):
                 super().after_iteration(model, epoch, evals_log)
 
     checkpoint = ray.train.get_checkpoint()  # if training starts again
@@ -416,12 +426,16 @@ def train_xgboost(config: dict[str, Any]) -> None:
         "min_child_weight": 1.0,
         "nthread": config["cpus"],
     }
-    data = xgb.QuantileDMatrix(
+    # bins of the first workers would be needed to score rows of a QuantileDMatrix by
+    # the trees of a checkpoint; a DMatrix has the values, in more memory
+    matrix_type: Any = xgb.DMatrix
+    if first is None:
+        matrix_type = partial(xgb.QuantileDMatrix, max_bin=config["max_bin"])
+    data = matrix_type(
         rows["X"],
         rows["y"],
         weight=rows.get("sample_weight"),
         feature_names=config["features"],
-        max_bin=config["max_bin"],
         nthread=config["cpus"],
     )
     xgb.train(
