@@ -16,6 +16,7 @@ PACKAGE = Path(focal_gbm.__file__).parent
 # A module imports only from modules that stand before it here.
 ORDER = (
     "_validation",
+    "_times",
     "_kernels.formulas",
     "_kernels.openmp",
     "_kernels.cpu",
@@ -31,6 +32,7 @@ ORDER = (
     "metrics._costs",
     "metrics._intervals",
     "metrics._probabilities",
+    "metrics._periods",
     "metrics._scorers",
     "metrics",
     "delays",
@@ -62,7 +64,6 @@ ORDER = (
     "_estimators.calibrated",
     "_estimators.classifier",
     "_estimators",
-    "model_selection._times",
     "model_selection._prequential",
     "model_selection",
     "_estimators.lightgbm.parameters",
