@@ -45,6 +45,7 @@ ORDER = (
     "plotting._axes",
     "plotting._alerts",
     "plotting._delays",
+    "plotting._periods",
     "plotting._reliability",
     "plotting._loss",
     "plotting",
