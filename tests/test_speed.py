@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 import xgboost as xgb
 
+from benchmarks.common import timing
 from benchmarks.parameters import sampling
-from benchmarks.speed import report, timing, training
+from benchmarks.speed import report, training
 from focal_gbm import FocalObjective
 
 
