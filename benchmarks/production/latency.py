@@ -80,7 +80,8 @@ def latencies(
     }
     p = models[CALIBRATED].predict_proba(X[later])[:, 1]
     order = np.argsort(p, kind="stable")
-    threshold = float(np.median(p))
+    most = SIZES[-1]
+    threshold = float(p[order[most - 1]] + p[order[-most]]) / 2
     rows = []
     with served(models[CALIBRATED], threshold) as connection:
         for n_rows in SIZES:
@@ -222,7 +223,7 @@ def main() -> None:
     arguments = parser.parse_args()
     calls, customers, trees = arguments.calls, arguments.customers, 100
     if arguments.small:
-        calls, customers, trees = 20, 150, 10
+        calls, customers, trees = 20, 300, 30
     rows = []
     for library in LIBRARIES:
         rows += latencies(library, customers, trees, calls)
