@@ -20,8 +20,10 @@ score as it did when the service started (HTTP 503 if not). GET /docs describes 
 OpenAPI.
 
 Reasons are SHAP values of the booster: they and a constant sum to the log-odds before
-the calibrator. One process scores one request at a time on --threads threads each;
-start one process a core behind a load balancer for more.
+the calibrator. Requests are scored side by side, each on --threads threads; for more,
+start one process a core behind a load balancer. Store the answers with their times:
+``focal_gbm.metrics.calibration_by_period`` compares them with the labels that come
+weeks later.
 """
 
 from __future__ import annotations
