@@ -16,6 +16,7 @@ PACKAGE = Path(focal_gbm.__file__).parent
 # A module imports only from modules that stand before it here.
 ORDER = (
     "_validation",
+    "_times",
     "_kernels.formulas",
     "_kernels.openmp",
     "_kernels.cpu",
@@ -31,6 +32,7 @@ ORDER = (
     "metrics._costs",
     "metrics._intervals",
     "metrics._probabilities",
+    "metrics._periods",
     "metrics._scorers",
     "metrics",
     "delays",
@@ -43,6 +45,7 @@ ORDER = (
     "plotting._axes",
     "plotting._alerts",
     "plotting._delays",
+    "plotting._periods",
     "plotting._reliability",
     "plotting._loss",
     "plotting",
@@ -63,7 +66,6 @@ ORDER = (
     "_estimators.ranges",
     "_estimators.classifier",
     "_estimators",
-    "model_selection._times",
     "model_selection._prequential",
     "model_selection",
     "_estimators.lightgbm.parameters",
