@@ -240,7 +240,7 @@ def page(runs: pd.DataFrame, machines: str, *, bandwidth: float, latency: float)
     coefficients = modelled(runs)
     table = extrapolated(coefficients, bandwidth=bandwidth, latency=latency)
     timed = runs.loc[runs["is_timed"], "workers"]
-    largest = runs.sort_values("rows").iloc[-1]
+    largest = runs["rows"].max()
     return f"""\
 # What does training on a cluster cost?
 
@@ -269,10 +269,10 @@ other workers, a full tree of XGBoost with {LEVELS} levels {HISTOGRAMS["XGBoost"
 the measurements they were counted in the trees. A histogram has columns x bins x
 {BIN_BYTES} bytes, with {BINS["LightGBM"]} bins in LightGBM and {BINS["XGBoost"]} in
 XGBoost, however many rows there are. All of w > 1 workers together send it w - 1 times
-in LightGBM, where each worker gets the sums of its own columns
-(`src/network/network.cpp`), and 2 w - 1 times in XGBoost, whose ring takes w - 1 steps
-to sum and w steps to pass the sums on (`src/collective/allreduce.cc`, `allgather.cc`).
-An iteration costs
+in LightGBM, where each worker gets the sums of its own columns (and v / w times more,
+if w is v more than a power of two; `src/network/network.cpp`), and 2 w - 1 times in
+XGBoost, whose ring takes w - 1 steps to sum and w steps to pass the sums on
+(`src/collective/allreduce.cc`, `allgather.cc`). An iteration costs
 
     bytes   = a x bytes of histograms sent + b x histograms x w + c
     seconds = d x rows x columns / w + e x rows / w + f x columns x histograms + g
@@ -287,10 +287,11 @@ are >= 0 and have the least squared relative error.
 The difference of two fits with different numbers of trees on the same rows is the cost
 of iterations: what a fit costs once cancels.
 
-- Fitted to rows x columns of {shapes_of(runs, "fit")}.
-- Held out: {shapes_of(runs, "held out")}.
-- Workers: {numbers(runs["workers"])}; for seconds {numbers(timed)}, where each worker had
-  a core of its own.
+- Fitted to rows x columns of {shapes_of(runs, "fit")},
+  on {numbers(runs.loc[runs["part"] == "fit", "workers"])} workers.
+- Held out: {shapes_of(runs, "held out")},
+  on {numbers(runs.loc[runs["part"] == "held out", "workers"])} workers.
+- Seconds: on {numbers(timed)} workers alone, where each had a core of its own.
 
 {markdown(checked(runs, coefficients), index=False)}
 
@@ -302,8 +303,9 @@ Iterations of the shapes that were held out:
 
 ## Extrapolated to 10 and 100 workers
 
-Nothing here was measured: the most rows above were {largest["rows"]:,}, the most workers
-{runs["workers"].max()}. Seconds of an iteration, and a fit of {TREES} trees. Assumptions:
+Nothing here was measured: the most rows above were {largest:,}, the most workers
+{runs["workers"].max()}. Seconds of an iteration, and a fit of {TREES} trees.
+Assumptions:
 
 - Workers of one core like this machine's. With k cores, "computing" and "before" take
   1 / k of the time at best.

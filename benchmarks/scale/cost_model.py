@@ -37,30 +37,36 @@ def histogram_bytes(library: str, columns: int) -> int:
     return columns * BINS[library] * BIN_BYTES
 
 
-def copies_sent(library: str, workers: int) -> int:
+def copies_sent(library: str, workers: int) -> float:
     """Return how many times a histogram's size all workers together send.
 
-    LightGBM reduces and scatters histograms: each worker gets the sums of its own
-    columns. XGBoost's ring sums them in workers - 1 steps and passes the sums on in as
-    many steps as there are workers, the last of which brings nothing new.
-    """
-    if workers == 1:
-        return 0
-    return workers - 1 if library == "LightGBM" else 2 * workers - 1
-
-
-def copies_on_a_link(library: str, workers: int) -> float:
-    """Return how many times a histogram's size the busiest worker receives.
-
-    LightGBM halves recursively in groups, a power of two. Where the workers are no
-    such number, some workers first take a whole histogram of a neighbour.
+    LightGBM reduces and scatters histograms by recursive halving: each worker gets the
+    sums of its own columns. Where the workers are no power of two, those beyond it send
+    their histograms to a neighbour, who sends their sums back. XGBoost's ring sums in
+    workers - 1 steps and passes the sums on in as many steps as there are workers, the
+    last of which brings nothing new.
     """
     if workers == 1:
         return 0.0
     if library == "XGBoost":
+        return 2.0 * workers - 1
+    return workers - 1 + beyond_power_of_two(workers) / workers
+
+
+def copies_on_a_link(library: str, workers: int) -> float:
+    """Return how many times a histogram's size the busiest worker receives."""
+    if workers == 1:
+        return 0.0
+    if library == "XGBoost":
         return (2 * workers - 1) / workers
-    groups = 2 ** int(math.log2(workers))
-    return (groups - 1) / groups + (groups != workers)
+    beyond = beyond_power_of_two(workers)
+    halvings = workers - beyond
+    return (halvings - 1) / halvings + (beyond > 0)
+
+
+def beyond_power_of_two(workers: int) -> int:
+    """Return the workers beyond the largest power of two."""
+    return workers - 2 ** int(math.log2(workers))
 
 
 def steps(library: str, workers: int) -> int:
@@ -74,7 +80,7 @@ def steps(library: str, workers: int) -> int:
     if library == "XGBoost":
         return LEVELS * (2 * workers - 1)
     halvings = int(math.log2(workers))
-    to_neighbour = 2 * (2**halvings != workers)
+    to_neighbour = 2 * (beyond_power_of_two(workers) > 0)
     gathering = math.ceil(math.log2(workers))
     return HISTOGRAMS[library] * (halvings + to_neighbour + gathering)
 
