@@ -254,9 +254,10 @@ def test_page_of_the_cluster(tmp_path):
     pytest.importorskip("tabulate", reason="tables need the extra [benchmark]")
     path = tmp_path / "cluster.jsonl"
     runs = pd.concat([runs_of(library) for library in cluster.LIBRARIES])
-    for workers, group in runs.groupby("workers"):
-        record = {"key": {"workers": workers}, "idle": 8e3, "runs": records_of(group)}
-        with path.open("a") as file:
+    with path.open("w") as file:
+        for (part, workers), group in runs.groupby(["part", "workers"]):
+            key = {"part": part, "workers": workers}
+            record = {"key": key, "idle": 8e3, "runs": records_of(group)}
             file.write(json.dumps(record) + "\n")
     page = page_of_cluster(path, bandwidth=10.0, latency=0.1)
     assert "takes 1.00 to 1.00 of the time with the log-loss" in page

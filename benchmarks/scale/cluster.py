@@ -1,6 +1,6 @@
 """Measure what training on a cluster costs, and predict it for larger ones.
 
-    python -m benchmarks.scale.cluster [--workers 1 2 3 4] [--rounds 2] [--bandwidth 10]
+    python -m benchmarks.scale.cluster [--workers 1 2 3 4] [--rounds 3] [--bandwidth 10]
         [--latency 0.1] [--to benchmarks/scale/results] [--report] [--small] [--write]
 
 trains FocalDaskLGBMClassifier and FocalDaskXGBClassifier on simulated rows, on Dask
@@ -67,7 +67,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = command("scale.cluster", __doc__)
     add = parser.add_argument
     add("--workers", type=int, nargs="+", default=[1, 2, 3, 4], help="[1 2 3 4]")
-    add("--rounds", type=int, default=2, help="fits of each number of trees [2]")
+    add("--rounds", type=int, default=3, help="fits of each number of trees [3]")
     add("--bandwidth", type=float, default=10.0, metavar="GBIT", help="a second [10]")
     add("--latency", type=float, default=0.1, metavar="MS", help="a message [0.1]")
     folder = Path(__file__).with_name("results")
@@ -103,23 +103,34 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def jobs(workers: Sequence[int], parts: Parts, rounds: int) -> list[runner.Job]:
-    """Return the jobs, one for each number of workers."""
-    return [
-        runner.Job(
-            {"workers": n_workers},
-            lambda: None,
-            lambda _, n_workers=n_workers: measure(n_workers, parts, rounds),
+    """Return the jobs: the parts of each number of workers."""
+    found = []
+    for n_workers, (part, shapes) in product(workers, parts.items()):
+        if n_workers not in FITTED and part != "held out":
+            continue
+        if n_workers > CORES and part == "objective":
+            continue  # its bytes are those of "fit", and its seconds mean nothing
+        ways = WAYS if part == "objective" else WAYS[:1]
+        found.append(
+            runner.Job(
+                {"part": part, "workers": n_workers},
+                lambda: None,
+                lambda _, args=(n_workers, shapes, ways, rounds): measure(*args),
+            )
         )
-        for n_workers in workers
-    ]
+    return found
 
 
-def measure(n_workers: int, parts: Parts, rounds: int) -> dict[str, Any]:
+def measure(
+    n_workers: int,
+    shapes: Sequence[tuple[int, int]],
+    ways: Sequence[str],
+    rounds: int,
+) -> dict[str, Any]:
     """Return the records of fits on a cluster, and its traffic while nothing trains."""
     from distributed import Client, LocalCluster
 
     warnings.simplefilter("ignore")
-    runs: list[dict[str, Any]] = []
     with (
         LocalCluster(
             n_workers=n_workers,
@@ -130,22 +141,16 @@ def measure(n_workers: int, parts: Parts, rounds: int) -> dict[str, Any]:
         Client(cluster) as client,
     ):
         few = rows_on(client, 1_000, 3)
-        for library, way in product(LIBRARIES, WAYS):
+        for library, way in product(LIBRARIES, ways):
             fitted(library, way, 2, few)  # libraries loaded, kernels compiled
         began, before = time.perf_counter(), received()
         time.sleep(1)
         idle = (received() - before) / (time.perf_counter() - began)
-        for part, shapes in parts.items():
-            if n_workers not in FITTED and part != "held out":
-                continue
-            ways, n_rounds = WAYS[:1], rounds
-            if part == "objective":
-                if n_workers > CORES:
-                    continue  # bytes are those of "fit", and seconds mean nothing
-                ways, n_rounds = WAYS, 2 * rounds - 1
-            for n_rows, n_columns in shapes:
-                found = compared(client, n_rows, n_columns, ways, n_rounds)
-                runs += [{"part": part, **run} for run in found]
+        runs = [
+            run
+            for n_rows, n_columns in shapes
+            for run in compared(client, n_rows, n_columns, ways, rounds)
+        ]
     return {"idle": idle, "runs": runs}
 
 
@@ -196,7 +201,7 @@ def more_trees(cells: int, n_workers: int) -> int:
     """Return how many trees more the larger fit has."""
     if n_workers > CORES:
         return 10  # for bytes, which hardly vary
-    return int(np.clip(200_000_000 // cells, 10, 40))
+    return int(np.clip(150_000_000 // cells, 10, 40))
 
 
 def addresses(client: Any) -> list[str]:

@@ -46,7 +46,7 @@ def read(path: Path) -> pd.DataFrame:
         raise SystemExit(msg)
     return pd.DataFrame(
         [
-            {**summary(run), "idle": record["idle"]}
+            {**record["key"], **summary(run), "idle": record["idle"]}
             for record in last.values()
             for run in record["runs"]
         ]
@@ -63,7 +63,7 @@ def summary(run: dict[str, Any]) -> dict[str, Any]:
     sent = [np.median(counts) for counts in run["bytes"]]
     iteration = (high - low) / (more - few)
     by_round = np.subtract(*reversed(run["seconds"])) / (more - few)
-    shape = ("part", "library", "way", "rows", "columns", "workers", "is_timed")
+    shape = ("library", "way", "rows", "columns", "workers", "is_timed")
     return {
         **{name: run[name] for name in (*shape, "histograms")},
         "seconds": iteration,
