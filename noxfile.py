@@ -1,4 +1,4 @@
-"""Tests in fresh environments: ``nox`` runs all sessions but the coverage.
+"""Tests in fresh environments: ``nox`` runs the sessions ``lint`` and ``tests``.
 
 A Python that is not installed is skipped, and nox lists it as skipped. Arguments after
 ``--`` go to pytest in place of ``-m "not slow"``: ``nox -s tests -- -m "" -n 2`` runs
@@ -7,7 +7,9 @@ all tests. Every run of whole suites is recorded in doc/versions.md.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+from pathlib import Path
 
 import nox
 from nox.command import CommandFailed
@@ -64,6 +66,24 @@ def tests(session: nox.Session, dependencies: str) -> None:
         raise error
     if error:
         session.warn(f"pre-releases may fail, and do: {error}")
+
+
+@nox.session(python="3.11")
+def across_versions(session: nox.Session) -> None:
+    """Save models with the lowest versions, and load them with the newest."""
+    folder = Path(session.create_tmp()).resolve() / "models"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    session.install("-e", ".[test]", "-c", "lowest.txt")
+    session.run("python", "tests/golden/write.py", folder)
+    session.notify("load_saved", [str(folder)])
+
+
+@nox.session(python=NEWEST)
+def load_saved(session: nox.Session) -> None:
+    """Load the models of a folder, the last part of across_versions."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/golden/read.py", *session.posargs)
 
 
 @nox.session(python=NEWEST)

@@ -53,9 +53,10 @@ def test_every_outcome_is_counted_once(tmp_path):
     """A test that fails and whose fixture breaks afterwards has two results."""
     (tmp_path / "test_outcomes.py").write_text(OUTCOMES)
     results = tmp_path / "results.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-c", "/dev/null"]
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
     subprocess.run(
-        [*command, "--rootdir", tmp_path, f"--junitxml={results}", tmp_path],
+        [sys.executable, "-m", "pytest", f"--junitxml={results}"],
+        cwd=tmp_path,
         capture_output=True,
         check=False,
     )
