@@ -80,7 +80,8 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     estimator : FocalLGBMClassifier, FocalXGBClassifier or None, default=None
         Unfitted classifier. None: ``FocalLGBMClassifier(verbose=-1)``. Its own
         ``n_estimators`` and ``calibration`` have no part in the fit. Callbacks of a
-        FocalXGBClassifier act in the folds as copies, if they can be copied.
+        FocalXGBClassifier act in the folds as copies, if they can be copied and do not
+        report to a trial of Optuna.
     sizes : "auto" or list of dict, default="auto"
         Parameters of the library that are tried, in this order. "auto" tries the three
         of ``type(estimator).tree_sizes()``, each without the parameters that
@@ -288,9 +289,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _base(self) -> Any:
         """Return the classifier to be cloned, with its parameters checked."""
         if self.estimator is None:
-            from focal_gbm.lightgbm import FocalLGBMClassifier
-
-            return FocalLGBMClassifier(verbose=-1)
+            return _default_estimator()
         if not isinstance(self.estimator, FocalClassifierMixin):
             msg = (
                 "estimator must be a FocalLGBMClassifier or a FocalXGBClassifier, got "
@@ -482,6 +481,26 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             label_maturity=_part(maturity, seen),
         )
 
+    def set_params(self, **params: Any) -> FocalClassifierCV:
+        """Set parameters of this classifier, and of ``estimator`` by
+        ``estimator__<name>``.
+
+        Parameters
+        ----------
+        **params
+            Parameters by name. With ``estimator=None``, those of ``estimator`` are set
+            in the classifier that None means, which becomes ``estimator``.
+
+        Returns
+        -------
+        self : FocalClassifierCV
+        """
+        is_nested = any(name.startswith("estimator__") for name in params)
+        if is_nested and params.get("estimator", self.estimator) is None:
+            params["estimator"] = _default_estimator()
+        super().set_params(**params)
+        return self
+
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Return the probability of each class.
 
@@ -621,6 +640,13 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if isinstance(state.get("cv"), Iterator):
             state["cv"] = ()  # read by the fit, and no iterator has a copy
         return state
+
+
+def _default_estimator() -> Any:
+    """Return the classifier that ``estimator=None`` means."""
+    from focal_gbm.lightgbm import FocalLGBMClassifier
+
+    return FocalLGBMClassifier(verbose=-1)
 
 
 def _check_folds(

@@ -118,6 +118,11 @@ default=None
         RuntimeError
             If no client is connected to a cluster, or the library cannot train: a
             worker that is lost ends the fit.
+        OSError, concurrent.futures.CancelledError
+            If the scheduler is lost: at once from LightGBM; from XGBoost after the time
+            that Dask waits for a connection, its setting
+            ``distributed.comm.timeouts.connect`` of 30 s. Workers that outlive their
+            scheduler may train on in vain: end them.
         """
         name = type(self).__name__
         local = self._unfitted()

@@ -165,6 +165,17 @@ def complete(
         a weight or a maturity cannot be used, lengths differ, or the booster has
         another objective.
 
+    Notes
+    -----
+    Complete a booster once, after its last tree. Training that was interrupted goes on
+    from a saved booster, with the same objective and ``init_model`` of
+    ``lightgbm.train`` or ``xgb_model`` of ``xgboost.train``; for LightGBM's Sequences,
+    which it cannot predict, see ``examples/train_on_folder.py``. A completed booster
+    has the start in it: continue it with ``FocalObjective(offset=0.0)``, since another
+    offset would count the start twice. An XGBoost booster keeps the best iteration of
+    early stopping, at which this function cuts: continue
+    ``booster[: booster.best_iteration + 1]``, which keeps none.
+
     Examples
     --------
     >>> import lightgbm as lgb, numpy as np

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from sklearn.metrics import average_precision_score
 
 from focal_gbm import FocalLoss, FocalObjective, PriorShift
 
+dask = pytest.importorskip("dask", reason="needs the extra [dask]")
 da = pytest.importorskip("dask.array", reason="needs the extra [dask]")
 dd = pytest.importorskip("dask.dataframe", reason="needs the extra [dask]")
 distributed = pytest.importorskip("distributed", reason="needs the extra [dask]")
@@ -324,5 +327,57 @@ def test_a_worker_that_is_lost_leaves_no_half_trained_model(rows, library, calls
         client.run(die_after, calls, workers=list(client.nthreads())[1:])
         with pytest.raises(Exception, match=r".") as caught:  # the library's or ours
             model.fit(dX, dy)
+    assert any("as it was before fit" in note for note in caught.value.__notes__)
+    assert not hasattr(model, "loss_")
+
+
+@BOTH
+def test_a_scheduler_that_is_lost_leaves_no_half_trained_model(rows, library, tmp_path):
+    """The tasks of the training end with their scheduler, and no result comes back."""
+    X, y, _ = rows
+    model = on_cluster(library, n_estimators=100_000, learning_rate=1e-5)
+
+    def start(kind, *arguments):
+        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}"]
+        command += ["--scheduler-file", tmp_path / "scheduler.json", "--no-dashboard"]
+        return subprocess.Popen(
+            [*command, *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def end_after(calls, pid):
+        """End another process at a call of the objective in this one."""
+        derivatives, seen = FocalObjective.gradient_hessian, []
+
+        def count(*args, **kwargs):
+            seen.append(1)
+            if len(seen) == calls:
+                os.kill(pid, signal.SIGKILL)
+            return derivatives(*args, **kwargs)
+
+        FocalObjective.gradient_hessian = count
+
+    scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0")
+    own = ("--nthreads", "1", "--no-nanny", "--local-directory", tmp_path)
+    processes = [scheduler, start("worker", *own), start("worker", *own)]
+    try:
+        with (
+            # how long XGBoost waits for a scheduler to return
+            dask.config.set({"distributed.comm.timeouts.connect": "5s"}),
+            distributed.Client(scheduler_file=tmp_path / "scheduler.json") as client,
+        ):
+            client.wait_for_workers(2, timeout=60)
+            dX, dy = client.persist([arrays(X, 6000), arrays(y, 6000)])
+            distributed.wait([dX, dy])
+            one = list(client.nthreads())[1:]
+            client.run(end_after, 5, scheduler.pid, workers=one)
+            with pytest.raises(Exception, match=r".") as caught:  # of Dask
+                model.fit(dX, dy)
+            assert scheduler.wait(timeout=10) == -signal.SIGKILL
+    finally:
+        for process in processes:  # the workers train on
+            process.kill()
+            process.wait()
     assert any("as it was before fit" in note for note in caught.value.__notes__)
     assert not hasattr(model, "loss_")

@@ -101,7 +101,8 @@ def on_workers(client: Client) -> Iterator[None]:
             "raised by the training on the workers: if one of them was lost (memory, "
             "network, machine), the others cannot go on without its rows. The "
             "estimator is as it was before fit; see client.scheduler_info(), and fit "
-            "again on the workers that are there, after client.restart() if some hang"
+            "again on the workers that are there, after client.restart() if some hang, "
+            "or with a new client if the scheduler was lost"
         )
         raise raised from (error if lost else error.__cause__)
     finally:

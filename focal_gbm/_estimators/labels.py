@@ -91,7 +91,12 @@ def check_target(
         raise ValueError(msg)
     if len(classes) < 2:
         only = np.asarray(classes).tolist()
-        msg = f"{name} needs two classes in y, got one class only: {only}"
+        msg = (
+            f"{name} needs two classes in y, got one class only: {only} in "
+            f"{len(labels)} rows; where a search or its folds chose the rows, use "
+            "StratifiedKFold, and in a halving search min_resources >= 10 * n_splits / "
+            "(share of the rarer class) or resource='n_estimators'"
+        )
         raise ValueError(msg)
     return labels, codes.astype(np.uint8), classes
 
