@@ -7,7 +7,7 @@ import functools
 import inspect
 import math
 from collections.abc import Collection
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,7 +37,9 @@ def check_real(
 ) -> float:
     """Return ``value`` as float if it is a finite number between the bounds."""
     wanted = f"{name} must be a finite number{_interval(low, high, open_ends)}"
-    if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
+    # NumPy's durations are registered as integers
+    is_other = isinstance(value, (bool, np.bool_, np.timedelta64))
+    if is_other or not isinstance(value, Real):
         msg = f"{wanted}, got {value!r}"
         raise TypeError(msg)
     try:
@@ -49,6 +51,12 @@ def check_real(
         msg = f"{wanted}, got {value!r}"
         raise ValueError(msg)
     return number
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number of an integer type."""
+    # booleans are integers of Python, and durations those of NumPy
+    return isinstance(value, Integral) and not isinstance(value, (bool, np.timedelta64))
 
 
 def check_positive(value: Any, name: str) -> float:
@@ -84,13 +92,24 @@ def check_n_jobs(value: Any) -> int:
     return check_count(value, "n_jobs")
 
 
-def check_option(value: Any, name: str, options: Collection[str]) -> str:
-    """Return ``value`` if it is one of ``options``."""
+def check_option(value: Any, name: str, options: Collection[str | bool | None]) -> str:
+    """Return a text if it is one of ``options``; those that are no text are only
+    listed in the error."""
     if not isinstance(value, str) or value not in options:
         listed = ", ".join(repr(option) for option in options)
         msg = f"{name} must be one of {listed}, got {value!r}"
         raise ValueError(msg)
     return value
+
+
+def check_generator(random_state: Any) -> np.random.Generator:
+    """Return the generator of a seed."""
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError) as error:
+        accepted = "a whole number >= 0, a numpy Generator or None"
+        msg = f"random_state must be {accepted}, got {random_state!r}"
+        raise type(error)(msg) from error
 
 
 def in_host_memory(values: Any) -> Any:
@@ -214,8 +233,9 @@ def check_labels(
             raise
         first = np.ravel(np.asarray(y, dtype=object))[0]
         msg = (
-            f"y_true must hold 0 and 1 only, got {first!r} in row 0; say with "
-            "pos_label which of other labels is the positive one"
+            f"y_true must hold 0 and 1 only, got {first!r} in row 0; pass "
+            "y == label for the positive label, or name the label by pos_label in "
+            "measures and displays"
         )
         raise ValueError(msg) from error
     bad = ~((labels == 0) | (labels == 1))
