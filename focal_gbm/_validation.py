@@ -27,6 +27,18 @@ def _interval(low: float, high: float, open_ends: bool) -> str:
     return f" in ({low}, {high})" if open_ends else f" in [{low}, {high}]"
 
 
+def as_float(value: Any) -> float | None:
+    """Return a number as float, infinite beyond float64; None for another value."""
+    # booleans are numbers of Python, and durations those of NumPy
+    is_other = isinstance(value, (bool, np.bool_, np.timedelta64))
+    if is_other or not isinstance(value, Real):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # an int or a fraction
+        return math.inf if value > 0 else -math.inf
+
+
 def check_real(
     value: Any,
     name: str,
@@ -37,15 +49,10 @@ def check_real(
 ) -> float:
     """Return ``value`` as float if it is a finite number between the bounds."""
     wanted = f"{name} must be a finite number{_interval(low, high, open_ends)}"
-    # NumPy's durations are registered as integers
-    is_other = isinstance(value, (bool, np.bool_, np.timedelta64))
-    if is_other or not isinstance(value, Real):
+    number = as_float(value)
+    if number is None:
         msg = f"{wanted}, got {value!r}"
         raise TypeError(msg)
-    try:
-        number = float(value)
-    except OverflowError:  # an int or a fraction beyond float64
-        number = math.inf
     inside = low < number < high if open_ends else low <= number <= high
     if not (inside and math.isfinite(number)):
         msg = f"{wanted}, got {value!r}"
@@ -55,8 +62,7 @@ def check_real(
 
 def is_whole(value: Any) -> bool:
     """Whether a value is a whole number of an integer type."""
-    # booleans are integers of Python, and durations those of NumPy
-    return isinstance(value, Integral) and not isinstance(value, (bool, np.timedelta64))
+    return isinstance(value, Integral) and as_float(value) is not None
 
 
 def check_positive(value: Any, name: str) -> float:

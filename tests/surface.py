@@ -14,7 +14,7 @@ import focal_gbm
 # of `name : type` under "Parameters", indented as in a cleaned docstring
 _PARAMETER = re.compile(r"^(\w+(?:, \w+)*) : (.*)$", re.MULTILINE)
 _SECTION = re.compile(r"^Parameters\n-+\n(.*?)(?:\n\n\w[\w ]*\n-+\n|\Z)", re.S | re.M)
-_BOUNDS = re.compile(r"(?:in ([\[(])(.+?), (.+?)([\])])|(>=?) (\S+))[,\s]")
+_BOUNDS = re.compile(r"(?:in ([\[(])(.+?), (.+?)([\])])|(>=?) ([^\s,]+))[,\s]")
 
 
 class Parameter(NamedTuple):
