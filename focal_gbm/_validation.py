@@ -31,7 +31,8 @@ def as_float(value: Any) -> float | None:
     """Return a number as float, infinite beyond float64; None for another value."""
     # booleans are numbers of Python, and durations those of NumPy
     is_other = isinstance(value, (bool, np.bool_, np.timedelta64))
-    if is_other or not isinstance(value, Real):
+    is_number = isinstance(value, Real) and not is_other
+    if not is_number:
         return None
     try:
         return float(value)

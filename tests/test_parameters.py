@@ -166,20 +166,29 @@ def of_transactions(**values: Any) -> Any:
     return frame[["amount", "hour", "distance", "customer_n_1d", "is_fraud"]].to_numpy()
 
 
+def axes(n_axes: int) -> Any:
+    """Return axes in an empty figure."""
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs matplotlib")
+    return pyplot.figure(num=n_axes, clear=True).subplots(1, n_axes)
+
+
 def drawn(display: str, **arguments: Any) -> Any:
     """Return a function that draws a display, and returns its fields."""
 
     def draw(**values: Any) -> Any:
         plotting = pytest.importorskip("focal_gbm.plotting")
-        pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs matplotlib")
         name, method = display.split(".")
-        ax = pyplot.figure(num=name, clear=True).add_subplot()
+        ax = axes(3) if name == "FocalLossDisplay" else axes(1)
         given = {key: value() for key, value in arguments.items()}
         if "n_days" not in values and name == "AlertCurveDisplay":
             given["n_days"] = 2
         found = getattr(getattr(plotting, name), method)(ax=ax, **given, **values)
         fields = vars(found).values()
-        return [value for value in fields if isinstance(value, (float, np.ndarray))]
+        return [
+            value
+            for value in fields
+            if isinstance(value, (float, np.ndarray)) and np.asarray(value).dtype != "O"
+        ]
 
     return draw
 
@@ -232,8 +241,8 @@ CALLS = {
     "plotting.FocalLossDisplay": lambda **v: (
         pytest.importorskip("focal_gbm.plotting").FocalLossDisplay(**v).gammas
     ),
-    "plotting.FocalLossDisplay.from_predictions": lambda **v: (
-        drawn_loss(**v).raw_prediction
+    "plotting.FocalLossDisplay.from_predictions": drawn(
+        "FocalLossDisplay.from_predictions", **PREDICTIONS, raw_prediction=lambda: SCORE
     ),
     "plotting.ReliabilityDisplay.from_predictions": drawn(
         "ReliabilityDisplay.from_predictions", **PREDICTIONS, y_prob=lambda: SCORE
@@ -247,19 +256,19 @@ CALLS = {
 }
 
 
-def drawn_loss(**values: Any) -> Any:
-    """Return a picture of the loss on three axes."""
-    plotting = pytest.importorskip("focal_gbm.plotting")
-    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs matplotlib")
-    axes = pyplot.figure(num="loss", clear=True).subplots(1, 3)
-    return plotting.FocalLossDisplay.from_predictions(Y, SCORE, ax=axes, **values)
-
-
 def with_examples(test: Any) -> Any:
     """Return a test of Hypothesis that tries each of VALUES."""
     for value in VALUES:
         test = example(value=value)(test)
     return test
+
+
+def marked(parameter: Any) -> Any:
+    """Return a parameter of a picture, which takes long where another test draws the
+    same, marked as slow."""
+    is_drawn = parameter.function.startswith("plotting")
+    is_slow = is_drawn and parameter.name not in ("n_bins", "n_days", "max_age")
+    return pytest.param(parameter, marks=[pytest.mark.slow] if is_slow else [])
 
 
 def test_every_numeric_parameter_is_found():
@@ -271,7 +280,7 @@ def test_every_numeric_parameter_is_found():
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
-@pytest.mark.parametrize("parameter", PARAMETERS, ids=str)
+@pytest.mark.parametrize("parameter", [marked(one) for one in PARAMETERS], ids=str)
 @settings(max_examples=15)
 @given(value=NUMBERS)
 @with_examples

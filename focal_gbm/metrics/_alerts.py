@@ -392,7 +392,7 @@ def alert_threshold(
     budget : float >= 0 or None, default=None
         Largest number (total weight) of alerts a day. Pass ``n_days`` or ``day`` with
         it.
-    n_days : float > 0 or None, default=None
+    n_days : float >= 1e-9 or None, default=None
         Number of days that the rows cover, 0.5 for half a day.
     day : array-like of shape (n_samples,) or None, default=None
         Day of each row: a date, a whole number or a label, without a time of day. The
