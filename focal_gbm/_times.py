@@ -6,14 +6,20 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from focal_gbm._validation import did_you_mean, equal_to, in_host_memory, native
+from focal_gbm._validation import (
+    as_float,
+    did_you_mean,
+    equal_to,
+    in_host_memory,
+    native,
+)
 
 # Dates and durations are whole microseconds: float64 has no room for them.
 _DAY = 86_400_000_000
@@ -116,15 +122,15 @@ def length_of(value: Any, name: str, *, is_zero_allowed: bool = False) -> Fracti
         if not pd.isna(duration):
             micros = duration.to_timedelta64().astype("timedelta64[us]")
             days = Fraction(int(micros.astype(np.int64)), _DAY)
-    elif isinstance(value, Real) and not isinstance(value, (bool, np.bool_)):
-        if isinstance(value, Integral):
-            days = Fraction(int(value))
-        elif math.isfinite(value):
+    else:
+        number = as_float(value)
+        if number is None:
+            raise TypeError(msg)
+        if math.isfinite(number):
             # 0.1 is a tenth, not the number next to it: times near an edge tell them
             # apart
-            days = Fraction(repr(float(value)))
-    else:
-        raise TypeError(msg)
+            is_whole = isinstance(value, Integral)
+            days = Fraction(int(value) if is_whole else repr(number))
     if days is None or days < 0 or (days == 0 and not is_zero_allowed):
         raise ValueError(msg)
     return days

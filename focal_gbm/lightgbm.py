@@ -116,7 +116,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         booster then returns raw scores, and expit of those is no probability. With
         "logit" derivatives shrink as rows become easy, so ``min_child_weight`` and
         ``reg_lambda`` restrict the trees more than with log-loss.
-    max_step : float > 0 or None, default=4.0
+    max_step : float in [1e-30, 1e30] or None, default=4.0
         Bound on the step of a leaf in log-odds, before the learning rate. It becomes
         ``max_delta_step`` unless you set that. None: no bound. A leaf of frauds alone
         has a Newton step of 1 / rate, which makes plain boosting collapse on rare

@@ -125,7 +125,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         so ``min_child_weight`` and ``reg_lambda`` restrict the trees more than with
         log-loss, and ``max_delta_step`` bounds the focal logit; a log-odds is up to
         1 + focal_gamma times as large.
-    max_step : float > 0 or None, default=4.0
+    max_step : float in [1e-30, 1e30] or None, default=4.0
         Bound on the step of a leaf in log-odds, before the learning rate. It becomes
         ``max_delta_step`` unless you set that. None: no bound. A leaf of frauds alone
         has a Newton step of 1 / rate, which makes plain boosting collapse on rare

@@ -370,7 +370,7 @@ def test_parameters_of_the_user_come_before_those_of_a_size():
     [
         ({"estimator": lgb.LGBMClassifier()}, TypeError, "estimator must be a Focal"),
         ({"sizes": []}, ValueError, "sizes must be 'auto' or a list of dicts"),
-        ({"sizes": "all"}, ValueError, "sizes must be one of 'auto'"),
+        ({"sizes": "all"}, ValueError, "sizes must be 'auto' or a list of dicts"),
         ({"sizes": [3]}, ValueError, "sizes must be 'auto' or a list of dicts"),
         ({"cv": 1}, ValueError, "cv must be a finite number >= 2|cv must be a whole"),
         ({"cv": 2.5}, ValueError, "cv must be a number of folds"),

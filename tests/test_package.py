@@ -191,6 +191,7 @@ TEXTS = [
     *PACKAGE.rglob("*.py"),
     *(ROOT / "benchmarks").rglob("*.py"),
     *(ROOT / "benchmarks").rglob("*.md"),
+    *(ROOT / "doc").rglob("*.md"),
     *(ROOT / "examples").rglob("*.py"),
     *ROOT.glob("*.md"),
 ]

@@ -33,7 +33,6 @@ from focal_gbm._validation import (
     check_flag,
     check_gamma,
     check_option,
-    check_positive,
     check_real,
     check_weights,
 )
@@ -400,7 +399,8 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
         alpha = check_alpha(self.focal_alpha, "focal_alpha")
         share = check_real(self.start, "start", low=0.0, high=1.0)
         if self.max_step is not None:
-            check_positive(self.max_step, "max_step")
+            # as float32, XGBoost refuses what is smaller than a normal number, or inf
+            check_real(self.max_step, "max_step", low=1e-30, high=1e30)
         check_flag(self.progress, "progress")
         self._check_calibration()
         labels, codes, classes = check_target(X, y, type(self).__name__)

@@ -111,8 +111,9 @@ def encode(labels: Any, classes: NDArray[Any], name: str) -> NDArray[np.uint8]:
     unknown = ~(positive | equal_to(labels, classes[0]))
     if unknown.any():
         row = int(unknown.argmax())
+        label = labels[row : row + 1].tolist()[0]
         msg = (
-            f"{name} contains previously unseen labels: {labels[row]!r} in row {row}; "
+            f"{name} contains previously unseen labels: {label!r} in row {row}; "
             f"the labels fitted are {classes.tolist()}"
         )
         raise ValueError(msg)

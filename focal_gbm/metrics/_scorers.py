@@ -13,6 +13,7 @@ from sklearn.metrics._scorer import _BaseScorer
 from focal_gbm._validation import (
     check_labels,
     check_option,
+    did_you_mean,
     equal_to,
 )
 from focal_gbm.metrics._alerts import (
@@ -166,7 +167,12 @@ def scorer(name: str, *, pos_label: Any = None, **kwargs: Any) -> Any:
     True
     """
     check_option(name, "name", tuple(_MEASURES))
-    inspect.signature(_MEASURES[name]).bind_partial(**kwargs)  # raises the TypeError
+    known = [*inspect.signature(_MEASURES[name]).parameters]
+    for parameter in kwargs:
+        if parameter not in known:
+            hint = did_you_mean(parameter, known) or f"; it has {', '.join(known)}"
+            msg = f"{name} has no parameter {parameter!r}{hint}"
+            raise TypeError(msg)
     if pos_label is not None:
         kwargs["pos_label"] = pos_label
     if name in _LOSSES:

@@ -504,7 +504,7 @@ class PrequentialSplit(BaseCrossValidator):
                 "longer windows, or a smaller n_splits"
             )
         n_needed = float(needed + (n_wanted - 1) * step)
-        splits = "one split" if n_wanted == 1 else f"{n_wanted} splits"
+        splits = "one split" if n_wanted == 1 else f"n_splits={n_wanted}"
         return (
             f"{have}, and {splits} of {lengths} and step={self.step!r} need "
             f"{n_needed:g}; pass shorter windows or fewer splits, or more rows"
