@@ -47,6 +47,7 @@ ORDER = (
     "plotting._loss",
     "plotting",
     "_estimators.columns",
+    "_estimators.trusted",
     "_estimators.mlflow",
     "_estimators.labels",
     "_estimators.class_weights",
@@ -86,6 +87,9 @@ ORDER = (
     "cross_fit",
     "_estimators.cluster",
     "dask",
+    "export._archive",
+    "export._file",
+    "export",
     "",
 )
 
