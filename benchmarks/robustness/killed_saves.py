@@ -37,6 +37,7 @@ ESTIMATORS = {"lightgbm": FocalLGBMClassifier, "xgboost": FocalXGBClassifier}
 QUIET = {"lightgbm": {"verbose": -1}, "xgboost": {}}
 SAVE, WRITING, PLAIN = WAYS = ("save", "its writing step alone", "plain write")
 PACKAGES = ("focal_gbm", "lightgbm", "xgboost", "skops")
+PRELOADED = ["focal_gbm.lightgbm", "focal_gbm.xgboost", "focal_gbm.export", "skops.io"]
 KILLS, DURING = "kills", "kills while a file was written"
 BROKEN, STRANGE = "files that do not load", "files of neither model"
 COUNTS = (KILLS, DURING, BROKEN, STRANGE)
@@ -71,8 +72,7 @@ def measure(library: str, n_saves: int, trees: int, way: str, *, seed: int) -> R
     y = X[:, 0] + rng.normal(size=2000) > 2
     # the server has no threads of a training that its processes would lack
     context = multiprocessing.get_context("forkserver")
-    # by name: __name__ may be __main__, which each process would import again
-    context.set_forkserver_preload(["benchmarks.robustness.killed_saves", "skops.io"])
+    context.set_forkserver_preload(PRELOADED)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         models = []
