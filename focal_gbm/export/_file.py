@@ -52,6 +52,9 @@ _PACKAGES = {
     "skops": "skops",
     "xgboost": "xgboost",
 }
+# Models of these releases and later ones are misread by earlier ones, without an error:
+# the base_score of XGBoost 3.1 is a list, which 2.1.4 and 3.0.5 read as 0.5.
+_MISREAD_BEFORE = {"xgboost": (3, 1)}
 # A save that was killed leaves such a file; a later save to the folder removes it once
 # no other save can be writing it.
 _PART = ".focal_gbm-{}.part"
@@ -165,8 +168,9 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
     ------
     ModelFileError
         If the file is no model file, was truncated or changed, has a newer format,
-        holds a type that is not trusted, or cannot be built with the installed
-        libraries. It is a ValueError.
+        holds a type that is not trusted, or cannot be built, or would be misread, by
+        the installed libraries: XGBoost before 3.1 misreads models of 3.1 and later.
+        It is a ValueError.
     TypeError
         If ``path`` is no path, or ``trusted`` no sequence of names and types.
     FileNotFoundError
@@ -176,6 +180,7 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
     -----
     UserWarning
         If a library is older here, by a major version, than where the file was saved.
+        XGBoost and scikit-learn add warnings of their own where versions differ.
 
     See Also
     --------
@@ -320,6 +325,14 @@ def _opened(content: bytes, trusted: list[str]) -> tuple[Any, str]:
         for name, version in here.items()
         if there[name] != version
     }
+    for name, first in _MISREAD_BEFORE.items():
+        if name in here and _numbers(here[name]) < first <= _numbers(there[name]):
+            release = ".".join(map(str, first))
+            msg = (
+                f"it was saved with {differences[name]}, and releases before {release} "
+                f"misread such models: update {name} to {release} or later"
+            )
+            raise ModelFileError(msg)
     try:
         model = built(archive, trusted)
     except Exception as error:  # of any library, and of types of the user
@@ -330,14 +343,15 @@ def _opened(content: bytes, trusted: list[str]) -> tuple[Any, str]:
     newer = (
         text
         for name, text in differences.items()
-        if _major(there[name]) > _major(here[name])
+        if _numbers(there[name])[0] > _numbers(here[name])[0]
     )
     return model, ", ".join(newer)
 
 
-def _major(version: str) -> int:
-    number = re.match(r"\d{1,9}", version)
-    return int(number[0]) if number else 0
+def _numbers(version: str) -> tuple[int, int]:
+    """Return the major and the minor version."""
+    numbers = re.match(r"(\d{1,9})(?:\.(\d{1,9}))?", version)
+    return (int(numbers[1]), int(numbers[2] or 0)) if numbers else (0, 0)
 
 
 def _replace(target: Path, content: bytes) -> None:

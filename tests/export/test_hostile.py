@@ -419,11 +419,9 @@ def test_versions_of_the_writer(tmp_path, monkeypatch):
     assert versions.pop("Python").startswith(f"{sys.version_info.major}.")
     assert versions == {_PACKAGES[module]: here[module] for module in here}
 
-    newer = {**here, "xgboost": "98.7.6", "sklearn": "55.4", "lightgbm": "77.0"}
+    newer = {**here, "numpy": "98.7.6", "sklearn": "55.4", "lightgbm": "77.0"}
     path.write_bytes(resealed(newer, archive, monkeypatch))
-    saved = (
-        r"saved with scikit-learn 55\.4 \(here .*, xgboost 98\.7\.6 \(here [\d.]+\):"
-    )
+    saved = r"saved with numpy 98\.7\.6 \(here .*, scikit-learn 55\.4 \(here [\d.]+\):"
     with pytest.warns(UserWarning, match=saved) as caught:
         model = load(path)
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0, rtol=1e-6)
@@ -435,13 +433,25 @@ def test_versions_of_the_writer(tmp_path, monkeypatch):
         warnings.simplefilter("error")
         load(path)
 
+    # both releases are of one major version, and the older one misreads the base rate
+    path.write_bytes(resealed({**here, "xgboost": "3.1.0"}, archive, monkeypatch))
+    with monkeypatch.context() as patch:
+        older = {**here, "xgboost": "3.0.5"}
+        patch.setattr("focal_gbm.export._file._version", lambda module: older[module])
+        with pytest.raises(
+            ModelFileError, match=r"xgboost 3\.1\.0 \(here 3\.0\.5\), and"
+        ):
+            load(path)
+
     schema = json.loads(members_of(archive)["schema.json"])
     content = json.dumps(schema).replace("StandardScaler", "ScalerOfTomorrow")
     members = {**members_of(archive), "schema.json": content.encode()}
     path.write_bytes(resealed(newer, zipped(members.items()), monkeypatch))
     with pytest.raises(ModelFileError, match=r"ScalerOfTomorrow"):
         load(path)
-    with pytest.raises(ModelFileError, match=r"built: .*saved with scikit-learn 55\.4"):
+    with pytest.raises(
+        ModelFileError, match=r"built: .*saved with .*scikit-learn 55\.4"
+    ):
         load(path, trusted=["sklearn.preprocessing._data.ScalerOfTomorrow"])
 
 

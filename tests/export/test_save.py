@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from libraries import BOTH, LIGHTGBM, XGBOOST, slow
+from libraries import BOTH, LIGHTGBM, XGBOOST
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
@@ -423,7 +423,8 @@ def test_left_overs_of_killed_saves_are_removed(tmp_path):
     assert left == [young.name, "model", other.name]
 
 
-@pytest.mark.parametrize("library", [XGBOOST, *slow(LIGHTGBM)], ids=str)
+@BOTH
+@pytest.mark.slow
 def test_another_process_needs_only_the_file(library, tmp_path):
     """It imports nothing before the load, and gets the probabilities of this one."""
     model = fitted(library, calibration="platt", calibration_cv=2)
