@@ -516,6 +516,9 @@ class PriorShift(BaseEstimator):
         _ = self.constant_  # reading the property runs the checks
         return self
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return True  # predict reads the parameters alone
+
     def predict(self, log_odds: ArrayLike) -> NDArray[np.float64]:
         """Return the corrected log-odds.
 

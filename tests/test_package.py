@@ -50,6 +50,7 @@ ORDER = (
     "plotting._loss",
     "plotting",
     "_estimators.columns",
+    "_estimators.trusted",
     "_estimators.mlflow",
     "_estimators.labels",
     "_estimators.class_weights",
@@ -94,6 +95,9 @@ ORDER = (
     "export",
     "_estimators.cluster",
     "dask",
+    "export._archive",
+    "export._file",
+    "export",
     "",
 )
 

@@ -6,17 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# What a fitted FocalLGBMClassifier holds of this library: names, numbers and arrays.
-_OWN_TYPES = {
-    "focal_gbm.calibration.LogOddsCalibrator",
-    "focal_gbm.calibration.PriorShift",
-    "focal_gbm.calibration._Parametric",
-    "focal_gbm.calibration._Scale",
-    "focal_gbm.calibration._Steps",
-    "focal_gbm.calibration._unmoved",
-    "focal_gbm.lightgbm.FocalLGBMClassifier",
-    "focal_gbm.loss.FocalLoss",
-}
+from focal_gbm._estimators.trusted import SKOPS_TRUSTED
 
 
 @contextmanager
@@ -44,7 +34,7 @@ def types_trusted() -> Iterator[None]:
         yield
         return
     # what was there before stays when the fit ends
-    added = _OWN_TYPES - trusted
+    added = set(SKOPS_TRUSTED) - trusted
     trusted |= added
     try:
         yield

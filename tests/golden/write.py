@@ -1,14 +1,16 @@
 """Write the golden files of the installed libraries: models, and what they predict.
 
-``python tests/golden/write.py`` adds one file a library, named by its version; a
-release runs it with the oldest and the newest versions. Files of earlier releases are
-never written again: tests/test_golden.py checks that they still load and predict the
-same.
+``python tests/golden/write.py [FOLDER]`` adds three files a library, named by its
+version: pickles with what they predict, a model saved by ``focal_gbm.export.save``, and
+its probabilities. A release runs it with the oldest and the newest versions. Files of
+earlier releases are never written again: tests/test_golden.py checks that they still
+load and predict the same.
 """
 
 from __future__ import annotations
 
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import xgboost
 
 import focal_gbm
 from focal_gbm import FocalLGBMClassifier, FocalObjective, FocalXGBClassifier
+from focal_gbm.export import save
 
 FOLDER = Path(__file__).parent
 SMALL = {"n_estimators": 6, "random_state": 0, "n_jobs": 1}
@@ -41,7 +44,7 @@ def rows() -> tuple[np.ndarray, np.ndarray]:
     return X, np.where(fraud, "stolen", "genuine")
 
 
-def write(library: Any, estimator: type, **small: Any) -> None:
+def write(folder: Path, library: Any, estimator: type, **small: Any) -> None:
     """Write the models of one library with their predictions."""
     X, y = rows()
     models = {
@@ -61,10 +64,14 @@ def write(library: Any, estimator: type, **small: Any) -> None:
         "objective": pickle.dumps(objective, 4),
         "derivatives": np.array(derivatives),
     }
-    name = f"{library.__name__}-{library.__version__}.pkl"
-    (FOLDER / name).write_bytes(pickle.dumps(content, 4))
+    name = f"{library.__name__}-{library.__version__}"
+    (folder / f"{name}.pkl").write_bytes(pickle.dumps(content, 4))
+    served = models["class weight and calibration"]
+    save(served, folder / f"{name}.model")
+    np.save(folder / f"{name}.npy", served.predict_proba(X)[:, 1].astype(np.float64))
 
 
 if __name__ == "__main__":
-    write(lightgbm, FocalLGBMClassifier, num_leaves=4, verbose=-1)
-    write(xgboost, FocalXGBClassifier, max_depth=2)
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    write(folder, lightgbm, FocalLGBMClassifier, num_leaves=4, verbose=-1)
+    write(folder, xgboost, FocalXGBClassifier, max_depth=2)
