@@ -30,6 +30,7 @@ from sklearn.linear_model import LogisticRegression
 from focal_gbm import *
 from focal_gbm.datasets import *
 from focal_gbm.delays import ReportingDelay
+from focal_gbm.export import load, save
 from focal_gbm.metrics import *
 from focal_gbm.model_selection import PrequentialSplit
 from focal_gbm.native import complete, starting_point

@@ -92,7 +92,6 @@ ORDER = (
     "export._onnx_graph",
     "export._onnx_trees",
     "export._onnx",
-    "export",
     "_estimators.cluster",
     "dask",
     "export._archive",
