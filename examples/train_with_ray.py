@@ -20,6 +20,8 @@ that the command ends with an error, and no model is saved.
 
 Ray's equal shares drop the rows that remain, fewer than there are workers. Which rows a
 worker receives differs from run to run, and with them bins and trees do, slightly.
+LightGBM chooses the bins of a column from the rows of one worker: write the rows in a
+mixed order if a column grows along the files, as a time does.
 
 All columns must be numbers: one label, 0 or 1, and features. --weight and --maturity
 name columns with the weight of a row and with the probability that a fraud of the row
@@ -336,11 +338,13 @@ def share_of_rows(config: dict[str, Any]) -> dict[str, Any]:
         msg = f"worker {rank} received no rows: choose fewer --workers"
         raise ValueError(msg)
     rows = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    tell(f"worker {rank}: {len(rows['y']):,} rows, {rows['y'].sum():,.0f} of fraud")
+    write_line(
+        f"worker {rank}: {len(rows['y']):,} rows, {rows['y'].sum():,.0f} of fraud"
+    )
     return rows
 
 
-def tell(text: str) -> None:
+def write_line(text: str) -> None:
     """Write a line of a worker, which Ray brings to the terminal of the driver."""
     sys.stdout.write(text + "\n")  # Ray Train doubles those of print
     sys.stdout.flush()
@@ -350,7 +354,7 @@ def is_due(n_trees: int, config: dict[str, Any]) -> bool:
     """Whether a checkpoint is due after a tree; write the progress."""
     trees, rank = config["trees"], ray.train.get_context().get_world_rank()
     if rank == 0 and (n_trees % max(1, trees // 10) == 0 or n_trees == trees):
-        tell(f"tree {n_trees} of {trees}")
+        write_line(f"tree {n_trees} of {trees}")
     return n_trees % config["checkpoint"] == 0 or n_trees == trees
 
 

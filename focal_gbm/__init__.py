@@ -39,6 +39,7 @@ _SUBMODULES = (
     "calibration",
     "datasets",
     "delays",
+    "export",
     "metrics",
     "model_selection",
     "native",

@@ -140,12 +140,13 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         Calibrator of the log-odds: a method of :class:`LogOddsCalibrator`, a
         :class:`PriorShift`, or an estimator with ``fit`` and ``predict`` on log-odds.
         It is fitted to the held-out rows of each fold; the booster then trains on all
-        rows. None: no calibrator. See ``calibrate`` for later rows. pickle, joblib and
-        ``save_model`` of this class save the calibrator; readers of the booster alone
-        (ONNX, treelite, a plain ``xgboost.Booster``) do not see it. Metrics in training
-        are measured before a fitted calibrator and after a ``PriorShift``. Your
-        callbacks act in the folds too, each as a copy, if they can be copied and do not
-        report to a trial of Optuna.
+        rows. None: no calibrator. See ``calibrate`` for later rows. pickle, joblib,
+        ``save_model`` of this class and ONNX (``focal_gbm.export.register_onnx``) hold
+        the calibrator; readers of the booster alone (treelite, a plain
+        ``xgboost.Booster``) do not see it. Metrics in training are measured before a
+        fitted calibrator and after a ``PriorShift``. Your callbacks act in the folds
+        too, each as a copy, if they can be copied
+        and do not report to a trial of Optuna.
     calibration_cv : int, splitter or iterable of splits, default=5
         The folds. Use ``TimeSeriesSplit`` for transactions in time order. A splitter
         is called with X and y; if it needs groups, pass
