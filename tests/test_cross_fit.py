@@ -659,8 +659,13 @@ def test_an_interrupted_fit_changes_nothing(library, data):
     before, n_threads = dict(vars(model)), threading.active_count()
     p = model.predict_proba(X)
     model.sizes = [{}, {"focal_gamma": 1.0}]
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(X, y)
+    # processes of pytest-xdist ignore the signal
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y)
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert threading.active_count() == n_threads
     assert begun
     model.sizes = before["sizes"]
