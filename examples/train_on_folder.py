@@ -14,11 +14,25 @@ the fraud rate.
 All columns must be numbers: one label, 0 or 1, and features. --weight and --maturity
 name columns with the weight of a row and with the probability that a fraud of the row
 would be known by now.
+
+    python examples/train_on_folder.py rows --trees 2000 --checkpoint DIR --every 20
+
+writes the unfinished booster to DIR every 20 trees. After a crash or a kill, start the
+same command again: it continues from the last checkpoint, and the model is that of a
+run without a break. It refuses a checkpoint of other rows or of other parameters, and
+deletes its own when the model is saved. No checkpoint has a library's random state: if
+you add bagging or sampled columns to the parameters, a continued run begins its draws
+anew, and its trees differ from those of a run without a break. A killed run of XGBoost
+leaves its pages in --cache, in a folder train_on_folder-*: delete it.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
+import os
+import reprlib
 import sys
 import tempfile
 import time
@@ -30,7 +44,7 @@ from typing import Any
 
 import numpy as np
 
-from focal_gbm import FocalObjective
+from focal_gbm import FocalObjective, __version__
 from focal_gbm.native import complete, starting_point
 
 try:
@@ -49,6 +63,7 @@ except ImportError:  # no bar, the same work
 
 SUFFIXES = {"lightgbm": (".txt",), "xgboost": (".json", ".ubj")}
 ROWS_A_FILE, ROWS_A_GROUP = 500_000, 100_000  # of simulated files
+UNFINISHED = ".unfinished"
 
 
 def main() -> None:
@@ -75,10 +90,12 @@ def main() -> None:
     print(
         f"{labels['y'].mean():.3%} fraud; boosting begins at a raw score of {start:.3f}"
     )
+    checkpoint = Checkpoint(folder, objective, arguments)
     train = {"lightgbm": train_lightgbm, "xgboost": train_xgboost}[arguments.library]
-    booster = train(folder, labels, objective, arguments)
+    booster = train(folder, labels, objective, checkpoint, arguments)
     booster = complete(booster, lambda: folder.batches("complete"), objective=objective)
-    booster.save_model(arguments.model)
+    write(arguments.model, as_bytes(booster, arguments.model.suffix))
+    checkpoint.delete()
     print(
         f"Saved {arguments.model} after {time.perf_counter() - began:.0f} s"
         f"{peak_memory()}. To score a folder:\n"
@@ -111,6 +128,13 @@ def parse_arguments() -> argparse.Namespace:
         metavar="DIR",
         help="folder for XGBoost's pages [temporary]",
     )
+    add(
+        "--checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="folder for the unfinished booster, from which a run continues [none]",
+    )
+    add("--every", type=int, metavar="N", help="trees between checkpoints [10]")
     add("--make", type=int, metavar="ROWS", help="write a simulated folder, and end")
     add("--columns", type=int, default=20, help="columns of --make [%(default)s]")
     add("--seed", type=int, default=0, help="seed of --make [%(default)s]")
@@ -124,6 +148,14 @@ def parse_arguments() -> argparse.Namespace:
         parser.error(f"--model: the folder {arguments.model.parent} does not exist")
     if arguments.batch < 1 or arguments.trees < 1:
         parser.error("--batch and --trees must be at least 1")
+    if arguments.every is None:
+        arguments.every = 10
+    elif arguments.checkpoint is None:
+        parser.error("--every needs --checkpoint, the folder to write to")
+    if arguments.every < 1:
+        parser.error(f"--every must be at least 1, got {arguments.every}")
+    if arguments.checkpoint is not None and arguments.checkpoint.is_file():
+        parser.error(f"--checkpoint: {arguments.checkpoint} is a file, not a folder")
     if arguments.threads:
         pa.set_cpu_count(arguments.threads)
     return arguments
@@ -228,10 +260,98 @@ def as_matrix(part: Any, names: list[str]) -> np.ndarray:
     return matrix
 
 
+class Checkpoint:
+    """The unfinished booster, in one file with all that its trees depend on.
+
+    The file has no name of a model: the booster lacks its start, its closing constant
+    and trees.
+    """
+
+    def __init__(
+        self, folder: Folder, objective: FocalObjective, arguments: argparse.Namespace
+    ) -> None:
+        self._every, self._trees = arguments.every, arguments.trees
+        self._kept = 0  # trees of the last checkpoint
+        self._path: Path | None = None
+        if arguments.checkpoint is None:
+            return
+        arguments.checkpoint.mkdir(parents=True, exist_ok=True)
+        self._path = arguments.checkpoint / "train_on_folder.checkpoint"
+        # all but the number of trees, which a later command may raise
+        self._facts: dict[str, Any] = {
+            "focal_gbm": __version__,
+            "library": arguments.library,
+            "gamma": objective.gamma,
+            "start": objective.offset,
+            "label": arguments.label,
+            "weight": arguments.weight,
+            "maturity": arguments.maturity,
+            **{f"column {name}": i for i, name in enumerate(folder.features)},
+        }
+        for path in tqdm(folder.paths, desc="fingerprints", unit=" files"):
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            self._facts[f"SHA-256 of {path.name}"] = digest
+
+    def found(self, parameters: dict[str, Any]) -> tuple[str, int]:
+        """Return the unfinished booster and its number of trees; "" and 0 if there is
+        none. Refuse one of other rows or parameters."""
+        if self._path is None:
+            return "", 0
+        self._facts.update(parameters)
+        if not self._path.exists():
+            return "", 0
+        try:
+            kept = json.loads(self._path.read_bytes())
+            before, trees, text = dict(kept["facts"]), kept["trees"], kept["booster"]
+        except (ValueError, KeyError, TypeError):
+            sys.exit(
+                f"{self._path} was not written by this command; delete it, or choose "
+                "another folder"
+            )
+        different = [
+            f"{name} (there {reprlib.repr(before.get(name))}, here "
+            f"{reprlib.repr(self._facts.get(name))})"
+            for name in {**before, **self._facts}
+            if before.get(name) != self._facts.get(name)
+        ]
+        if different:
+            more = f" and {len(different) - 5} more" if len(different) > 5 else ""
+            sys.exit(
+                f"{self._path} belongs to another training. What differs: "
+                f"{', '.join(different[:5])}{more}. Run the command with the rows and "
+                "parameters of the checkpoint, delete it, or choose another folder"
+            )
+        if trees > self._trees:
+            sys.exit(
+                f"{self._path} has {trees} trees, more than --trees {self._trees}; "
+                "raise --trees, delete it, or choose another folder"
+            )
+        print(f"Continuing from {self._path}: {trees} of {self._trees} trees are there")
+        self._kept = trees
+        return text, trees
+
+    def save(self, booster: Any, trees: int) -> None:
+        """Write the booster if it is time."""
+        is_time = trees >= self._kept + self._every or trees == self._trees
+        if self._path is None or not is_time or trees == self._kept:
+            return
+        text = as_bytes(booster, SUFFIXES[self._facts["library"]][0]).decode()
+        kept = {"facts": self._facts, "trees": trees, "booster": text}
+        write(self._path, json.dumps(kept).encode())
+        self._kept = trees
+
+    def delete(self) -> None:
+        """Delete the file, if any."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
 def train_lightgbm(
     folder: Folder,
     labels: dict[str, np.ndarray],
     objective: FocalObjective,
+    checkpoint: Checkpoint,
     arguments: argparse.Namespace,
 ) -> Any:
     """Train with LightGBM, which reads the files through Sequences."""
@@ -272,28 +392,60 @@ def train_lightgbm(
                 begin = stop
             return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
+    class Data(lgb.Dataset):
+        """Data set whose raw scores of a checkpoint are predicted in batches.
+
+        LightGBM (4.6, 4.7) calls this method to continue a booster, and would make one
+        matrix of all rows.
+        """
+
+        def _set_init_score_by_predictor(
+            self, predictor: Any, *_: Any, **__: Any
+        ) -> Any:
+            scores = np.empty(folder.n_rows)
+            end = 0
+            for batch in folder.batches("predict"):
+                begin, end = end, end + len(batch["X"])
+                scores[begin:end] = predictor.predict(batch["X"], raw_score=True)
+            return self.set_init_score(scores)
+
     parameters = {
-        "objective": objective,
         "metric": "None",
         "learning_rate": arguments.learning_rate,
         "max_bin": arguments.max_bin,
         "max_delta_step": 4.0,
         "min_child_weight": 1.0,
-        "num_threads": arguments.threads,
         "force_col_wise": True,  # row-wise keeps the bins a second time
         "verbosity": -1,
     }
+    text, n_before = checkpoint.found({**parameters, "LightGBM": lgb.__version__})
+    parameters["num_threads"] = arguments.threads
+    before = None
+    if text:
+        before = lgb.Booster(model_str=text)
+        if n_before == arguments.trees:
+            return before
     print("Reading and binning ...", flush=True)
-    data = lgb.Dataset(
+    data = Data(
         [Rows(path) for path in folder.paths if pq.read_metadata(path).num_rows],
         labels["y"],
         weight=labels.get("sample_weight"),
         feature_name=folder.features,
-        params={key: value for key, value in parameters.items() if key != "objective"},
+        params=dict(parameters),
+        free_raw_data=False,  # the Sequences, which hold no rows
     ).construct()
-    bar = tqdm(total=arguments.trees, desc="train", unit=" trees")
+    bar = tqdm(total=arguments.trees, initial=n_before, desc="train", unit=" trees")
+
+    def after_iteration(env: Any) -> None:
+        checkpoint.save(env.model, env.model.current_iteration())
+        advance(bar, 1)
+
     booster = lgb.train(
-        parameters, data, arguments.trees, callbacks=[lambda _: advance(bar, 1)]
+        {**parameters, "objective": objective},
+        data,
+        arguments.trees - n_before,
+        init_model=before,
+        callbacks=[after_iteration],
     )
     close(bar)
     return booster
@@ -303,6 +455,7 @@ def train_xgboost(
     folder: Folder,
     labels: dict[str, np.ndarray],  # noqa: ARG001 - the batches have them
     objective: FocalObjective,
+    checkpoint: Checkpoint,
     arguments: argparse.Namespace,
 ) -> Any:
     """Train with XGBoost, which keeps its pages of bins in a folder."""
@@ -335,9 +488,10 @@ def train_xgboost(
             return True
 
     class Progress(xgb.callback.TrainingCallback):
-        """Bar over the trees."""
+        """Bar over the trees, and checkpoints."""
 
-        def after_iteration(self, *_: Any) -> bool:
+        def after_iteration(self, model: Any, *_: Any) -> bool:
+            checkpoint.save(model, model.num_boosted_rounds())
             advance(bar, 1)
             return False
 
@@ -348,21 +502,56 @@ def train_xgboost(
         "max_bin": arguments.max_bin,
         "max_delta_step": 4.0,
         "min_child_weight": 1.0,
-        "nthread": arguments.threads,
     }
-    with tempfile.TemporaryDirectory(dir=arguments.cache) as cache:
+    text, n_before = checkpoint.found(
+        # each batch has its part in the choice of bins
+        {**parameters, "batch": arguments.batch, "XGBoost": xgb.__version__}
+    )
+    parameters["nthread"] = arguments.threads
+    before = None
+    if text:
+        before = xgb.Booster(
+            {"nthread": arguments.threads}, model_file=bytearray(text.encode())
+        )
+        if n_before == arguments.trees:
+            return before
+    with tempfile.TemporaryDirectory(
+        prefix="train_on_folder-", dir=arguments.cache
+    ) as cache:
         data = xgb.ExtMemQuantileDMatrix(
             Rows(Path(cache) / "pages"),
             max_bin=arguments.max_bin,
             nthread=arguments.threads or None,
         )
-        bar = tqdm(total=arguments.trees, desc="train", unit=" trees")
+        bar = tqdm(total=arguments.trees, initial=n_before, desc="train", unit=" trees")
         booster = xgb.train(
-            parameters, data, arguments.trees, obj=objective, callbacks=[Progress()]
+            parameters,
+            data,
+            arguments.trees - n_before,
+            obj=objective,
+            xgb_model=before,
+            callbacks=[Progress()],
         )
         close(bar)
         del data  # which has the pages open
     return booster
+
+
+def as_bytes(booster: Any, suffix: str) -> bytes:
+    """Return a booster as its library writes it to a file of this suffix."""
+    if suffix == ".txt":
+        return booster.model_to_string().encode()
+    return bytes(booster.save_raw(suffix[1:]))
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file that has its name only when all of it is on disk."""
+    unfinished = path.with_name(path.name + UNFINISHED)
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
 
 
 def advance(bar: Any, step: int) -> None:

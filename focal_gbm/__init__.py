@@ -44,6 +44,7 @@ _SUBMODULES = (
     "model_selection",
     "native",
     "plotting",
+    "spark",
 )
 
 __all__ = [*_HOMES, *_SUBMODULES]

@@ -7,7 +7,7 @@ import functools
 import inspect
 import math
 from collections.abc import Collection
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,6 +27,19 @@ def _interval(low: float, high: float, open_ends: bool) -> str:
     return f" in ({low}, {high})" if open_ends else f" in [{low}, {high}]"
 
 
+def as_float(value: Any) -> float | None:
+    """Return a number as float, infinite beyond float64; None for another value."""
+    # booleans are numbers of Python, and durations those of NumPy
+    is_other = isinstance(value, (bool, np.bool_, np.timedelta64))
+    is_number = isinstance(value, Real) and not is_other
+    if not is_number:
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # an int or a fraction
+        return math.inf if value > 0 else -math.inf
+
+
 def check_real(
     value: Any,
     name: str,
@@ -37,18 +50,20 @@ def check_real(
 ) -> float:
     """Return ``value`` as float if it is a finite number between the bounds."""
     wanted = f"{name} must be a finite number{_interval(low, high, open_ends)}"
-    if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
+    number = as_float(value)
+    if number is None:
         msg = f"{wanted}, got {value!r}"
         raise TypeError(msg)
-    try:
-        number = float(value)
-    except OverflowError:  # an int or a fraction beyond float64
-        number = math.inf
     inside = low < number < high if open_ends else low <= number <= high
     if not (inside and math.isfinite(number)):
         msg = f"{wanted}, got {value!r}"
         raise ValueError(msg)
     return number
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number of an integer type."""
+    return isinstance(value, Integral) and as_float(value) is not None
 
 
 def check_positive(value: Any, name: str) -> float:
@@ -84,13 +99,24 @@ def check_n_jobs(value: Any) -> int:
     return check_count(value, "n_jobs")
 
 
-def check_option(value: Any, name: str, options: Collection[str]) -> str:
-    """Return ``value`` if it is one of ``options``."""
+def check_option(value: Any, name: str, options: Collection[str | bool | None]) -> str:
+    """Return a text if it is one of ``options``; those that are no text are only
+    listed in the error."""
     if not isinstance(value, str) or value not in options:
         listed = ", ".join(repr(option) for option in options)
         msg = f"{name} must be one of {listed}, got {value!r}"
         raise ValueError(msg)
     return value
+
+
+def check_generator(random_state: Any) -> np.random.Generator:
+    """Return the generator of a seed."""
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError) as error:
+        accepted = "a whole number >= 0, a numpy Generator or None"
+        msg = f"random_state must be {accepted}, got {random_state!r}"
+        raise type(error)(msg) from error
 
 
 def in_host_memory(values: Any) -> Any:
@@ -214,8 +240,9 @@ def check_labels(
             raise
         first = np.ravel(np.asarray(y, dtype=object))[0]
         msg = (
-            f"y_true must hold 0 and 1 only, got {first!r} in row 0; say with "
-            "pos_label which of other labels is the positive one"
+            f"y_true must hold 0 and 1 only, got {first!r} in row 0; pass "
+            "y == label for the positive label, or name the label by pos_label in "
+            "measures and displays"
         )
         raise ValueError(msg) from error
     bad = ~((labels == 0) | (labels == 1))

@@ -55,7 +55,7 @@ class _Scale(NamedTuple):
 
 
 def _intercept(x: Float64Array, _: _Scale) -> Float64Array:
-    return np.ones((len(x), 1))
+    return np.column_stack([np.ones_like(x)])
 
 
 def _platt(x: Float64Array, scale: _Scale) -> Float64Array:
@@ -293,11 +293,10 @@ class _Steps(NamedTuple):
     top: float | None = None  # least distance to probability 1; None: the same
 
     def __call__(self, x: Float64Array) -> Float64Array:
-        if len(x) == 0:  # refused by IsotonicRegression
-            return x
         top = self.margin if self.top is None else self.top
-        p = np.clip(self.steps.predict(x), self.margin, 1.0 - top)
-        calibrated: Float64Array = logit(p)
+        # as predict of the steps, which refuses no rows at all
+        p = np.interp(x, self.steps.X_thresholds_, self.steps.y_thresholds_)
+        calibrated: Float64Array = logit(np.clip(p, self.margin, 1.0 - top))
         return calibrated
 
 
@@ -584,6 +583,16 @@ def state_of(calibrator: Any) -> dict[str, Any] | None:
             "top": fitted.top,
         }
     return state
+
+
+def map_of(calibrator: Any) -> Callable[[Any], Any] | None:
+    """Return the map of a calibrator of this module as a function of log-odds, made of
+    functions of NumPy and SciPy alone; None for any other object."""
+    if type(calibrator) is PriorShift:
+        return lambda x: x + calibrator.constant_
+    if type(calibrator) is LogOddsCalibrator:
+        return lambda x: calibrator._map(np.clip(x, -_LIMIT, _LIMIT))
+    return None
 
 
 def from_state(state: Mapping[str, Any] | None) -> Any:

@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from focal_gbm._validation import (
     check_known,
     check_option,
     check_weights,
+    is_whole,
 )
 from focal_gbm.calibration import METHODS, LogOddsCalibrator
 
@@ -50,6 +50,7 @@ _FIXED = {
 _EVERY = 15
 # Trees without a better criterion after which a size is done.
 _PATIENCE = 60
+_SEEDS = 2**31  # LightGBM's are 32-bit integers with a sign
 
 
 class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -80,7 +81,8 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     estimator : FocalLGBMClassifier, FocalXGBClassifier or None, default=None
         Unfitted classifier. None: ``FocalLGBMClassifier(verbose=-1)``. Its own
         ``n_estimators`` and ``calibration`` have no part in the fit. Callbacks of a
-        FocalXGBClassifier act in the folds as copies, if they can be copied.
+        FocalXGBClassifier act in the folds as copies, if they can be copied and do not
+        report to a trial of Optuna.
     sizes : "auto" or list of dict, default="auto"
         Parameters of the library that are tried, in this order. "auto" tries the three
         of ``type(estimator).tree_sizes()``, each without the parameters that
@@ -102,8 +104,8 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Folds that train at a time, -1 for all. They share the threads of ``estimator``.
         The model does not depend on it. Every fold keeps its rows while it waits, so
         that memory grows by about three times the size of X for each fold.
-    random_state : int, RandomState or None, default=None
-        ``random_state`` of the models; None: that of ``estimator``.
+    random_state : int >= 0, RandomState or None, default=None
+        ``random_state`` of the models, below 2**31; None: that of ``estimator``.
     progress : bool, default=False
         Show a progress bar over the sizes and trees; needs tqdm.
 
@@ -288,9 +290,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _base(self) -> Any:
         """Return the classifier to be cloned, with its parameters checked."""
         if self.estimator is None:
-            from focal_gbm.lightgbm import FocalLGBMClassifier
-
-            return FocalLGBMClassifier(verbose=-1)
+            return _default_estimator()
         if not isinstance(self.estimator, FocalClassifierMixin):
             msg = (
                 "estimator must be a FocalLGBMClassifier or a FocalXGBClassifier, got "
@@ -309,16 +309,23 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
             raise ValueError(msg)
         check_count(self.max_trees, "max_trees")
-        if self.n_jobs is not None and self.n_jobs != -1:
-            n_jobs = self.n_jobs
-            if not isinstance(n_jobs, Integral) or n_jobs == 0:
-                msg = f"n_jobs must be a whole number that is not 0, got {n_jobs!r}"
-                raise ValueError(msg)
+        n_jobs, seed = self.n_jobs, self.random_state
+        if n_jobs is not None and not (is_whole(n_jobs) and n_jobs != 0):
+            msg = f"n_jobs must be a whole number that is not 0, got {n_jobs!r}"
+            raise ValueError(msg)
+        is_source = isinstance(seed, (np.random.RandomState, np.random.Generator))
+        is_seed = seed is None or (is_whole(seed) and 0 <= seed < _SEEDS)
+        if not (is_source or is_seed):
+            msg = (
+                f"random_state must be a whole number in [0, {_SEEDS}), a RandomState "
+                f"or None, got {seed!r}"
+            )
+            raise ValueError(msg)
         check_flag(self.progress, "progress")
         if self.calibration is not None:
             check_option(self.calibration, "calibration", METHODS)
         if isinstance(self.ensemble, str):
-            return check_option(self.ensemble, "ensemble", ["auto"])
+            return check_option(self.ensemble, "ensemble", ["auto", True, False])
         ensemble = check_flag(self.ensemble, "ensemble")
         if ensemble and base.link != "posterior":
             msg = (
@@ -358,8 +365,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _sizes(self, base: Any) -> list[dict[str, Any]]:
         """Return the parameters of each size, without those that the user has set."""
-        if isinstance(self.sizes, str):
-            check_option(self.sizes, "sizes", ["auto"])
+        if isinstance(self.sizes, str) and self.sizes == "auto":
             sizes = [
                 {name: v for name, v in size.items() if not base._is_set(name)}
                 for size in base.tree_sizes()
@@ -481,6 +487,26 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             sample_weight=_part(weight, seen),
             label_maturity=_part(maturity, seen),
         )
+
+    def set_params(self, **params: Any) -> FocalClassifierCV:
+        """Set parameters of this classifier, and of ``estimator`` by
+        ``estimator__<name>``.
+
+        Parameters
+        ----------
+        **params
+            Parameters by name. With ``estimator=None``, those of ``estimator`` are set
+            in the classifier that None means, which becomes ``estimator``.
+
+        Returns
+        -------
+        self : FocalClassifierCV
+        """
+        is_nested = any(name.startswith("estimator__") for name in params)
+        if is_nested and params.get("estimator", self.estimator) is None:
+            params["estimator"] = _default_estimator()
+        super().set_params(**params)
+        return self
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Return the probability of each class.
@@ -621,6 +647,13 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if isinstance(state.get("cv"), Iterator):
             state["cv"] = ()  # read by the fit, and no iterator has a copy
         return state
+
+
+def _default_estimator() -> Any:
+    """Return the classifier that ``estimator=None`` means."""
+    from focal_gbm.lightgbm import FocalLGBMClassifier
+
+    return FocalLGBMClassifier(verbose=-1)
 
 
 def _check_folds(

@@ -9,8 +9,6 @@ model is that of the classifier without Dask: ``to_local()`` returns it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +37,7 @@ from focal_gbm._estimators.cluster import (
     collections_of,
     delayed_labels,
     facts_of,
+    on_workers,
     parts_of,
     threads_of,
     two_rows,
@@ -72,7 +71,7 @@ from focal_gbm.xgboost import FocalXGBClassifier
 __all__ = ["FocalDaskLGBMClassifier", "FocalDaskXGBClassifier"]
 
 # Minutes that LightGBM's workers wait for a worker that is silent; its own 120 would
-# hang that long where one is lost while they connect.
+# hang that long where the network loses one that Dask still sees.
 _TIME_OUT = 20
 
 
@@ -119,6 +118,11 @@ default=None
         RuntimeError
             If no client is connected to a cluster, or the library cannot train: a
             worker that is lost ends the fit.
+        OSError, concurrent.futures.CancelledError
+            If the scheduler is lost: at once from LightGBM; from XGBoost after the time
+            that Dask waits for a connection, its setting
+            ``distributed.comm.timeouts.connect`` of 30 s. Workers that outlive their
+            scheduler may train on in vain: end them.
         """
         name = type(self).__name__
         local = self._unfitted()
@@ -307,21 +311,6 @@ default=None
         return self
 
 
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Say what an error of a library on the workers means for the estimator."""
-    try:
-        yield
-    except Exception as error:
-        error.add_note(
-            "raised by the training on the workers: if one of them was lost (memory, "
-            "network, machine), the others cannot go on without its rows. The "
-            "estimator is as it was before fit; see client.scheduler_info(), and fit "
-            "again on the workers that are there, after client.restart() if some hang"
-        )
-        raise
-
-
 def _in_order(facts: Facts, classes: NDArray[Any]) -> list[Any]:
     """Return the labels of the facts in the order of the classes."""
     return [next(k for k in facts.rows if k == label) for label in classes.tolist()]
@@ -429,12 +418,12 @@ class FocalDaskLGBMClassifier(_OnCluster, FocalLGBMClassifier):  # type: ignore[
         if training.label_maturity is not None:
             parameters["objective"] = ByLabel(training.objective)
         # no encoder of labels, which a worker would fit to its own
-        on_workers = DaskLGBMRegressor(client=client, **parameters)
-        with _explained(), warnings.catch_warnings():
+        parallel = DaskLGBMRegressor(client=client, **parameters)
+        with on_workers(client), warnings.catch_warnings():
             # of the parent's default, which nobody has set
             warnings.filterwarnings("ignore", "Parameter n_jobs will be ignored")
-            on_workers.fit(dX, dy, sample_weight=dw, callbacks=[WithoutReset()])
-        booster = session.complete(on_workers.booster_)
+            parallel.fit(dX, dy, sample_weight=dw, callbacks=[WithoutReset()])
+        booster = session.complete(parallel.booster_)
         # a model of two rows sets what LightGBM's estimator has beside its booster
         fitted = local._for_fold().set_params(n_estimators=1, verbose=-1)
         fitted.fit(client.compute(two_rows(part)).result(), training.classes)
@@ -480,8 +469,7 @@ class FocalDaskXGBClassifier(_OnCluster, FocalXGBClassifier):  # type: ignore[mi
         each worker uses its own threads. ``calibration`` by folds, callbacks, early
         stopping and evaluation sets are not available: call ``calibrate`` on later
         rows, and choose the number of trees on a sample with
-        :class:`FocalClassifierCV`. XGBoost 2 may wait without end for a worker that is
-        lost; XGBoost 3 raises an error.
+        :class:`FocalClassifierCV`.
 
     Examples
     --------
@@ -577,7 +565,7 @@ class FocalDaskXGBClassifier(_OnCluster, FocalXGBClassifier):  # type: ignore[mi
             enable_categorical=local.enable_categorical,
             **of_matrix,
         )
-        with _explained():
+        with on_workers(client):
             result = xgb_dask.train(
                 client,
                 parameters,

@@ -16,7 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from focal_gbm._validation import check_count, check_finite_vector, check_real
+from focal_gbm._validation import (
+    check_count,
+    check_finite_vector,
+    check_generator,
+    check_real,
+)
 
 Generator = np.random.Generator
 Floats = NDArray[np.float64]
@@ -231,7 +236,7 @@ def make_transactions(
     takeovers = _check_takeovers(
         new_fraud_day, new_fraud_rate, new_fraud_growth, n_days, fraud_rate
     )
-    rng = _generator(random_state)
+    rng = check_generator(random_state)
     world = _make_world(rng, n_customers, n_terminals)
     genuine = _pay(rng, world, n_days)
     n_fraud = len(genuine.seconds) * fraud_rate / (1 - fraud_rate)
@@ -317,16 +322,6 @@ def fetch_credit_card_fraud(
     if return_X_y:
         return X, y
     return Bunch(data=X, target=y, feature_names=data.feature_names, DESCR=data.DESCR)
-
-
-def _generator(random_state: Any) -> Generator:
-    """Return the generator of a seed, with an error that names ``random_state``."""
-    try:
-        return np.random.default_rng(random_state)
-    except (TypeError, ValueError) as error:
-        accepted = "a whole number >= 0, a numpy Generator or None"
-        msg = f"random_state must be {accepted}, got {random_state!r}"
-        raise type(error)(msg) from error
 
 
 def _other_stream(rng: Generator, nth: int) -> Generator:

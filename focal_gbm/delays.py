@@ -546,7 +546,7 @@ class ReportingDelay(BaseEstimator):
         """
         tail = self.tail
         if tail is not None:
-            tail = check_option(tail, "tail", ("gamma",))
+            tail = check_option(tail, "tail", ("gamma", None))
         ever = check_real(self.ever_reported, "ever_reported", low=0.0, high=1.0)
         if ever == 0.0:
             msg = f"ever_reported must be > 0, got {self.ever_reported!r}"

@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike
 from focal_gbm._estimators.arguments import listed
 from focal_gbm._estimators.classifier import (
     FocalClassifierMixin,
-    is_changed,
     with_parameters_of,
     without_split,
 )
@@ -117,7 +116,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         booster then returns raw scores, and expit of those is no probability. With
         "logit" derivatives shrink as rows become easy, so ``min_child_weight`` and
         ``reg_lambda`` restrict the trees more than with log-loss.
-    max_step : float > 0 or None, default=4.0
+    max_step : float in [1e-30, 1e30] or None, default=4.0
         Bound on the step of a leaf in log-odds, before the learning rate. It becomes
         ``max_delta_step`` unless you set that. None: no bound. A leaf of frauds alone
         has a Newton step of 1 / rate, which makes plain boosting collapse on rare
@@ -131,11 +130,12 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         Calibrator of the log-odds: a method of :class:`LogOddsCalibrator`, a
         :class:`PriorShift`, or an estimator with ``fit`` and ``predict`` on log-odds.
         It is fitted to the held-out rows of each fold; the booster then trains on all
-        rows. None: no calibrator. See ``calibrate`` for later rows. pickle, joblib and
-        skops save the calibrator; readers of the booster alone
-        (``booster_.save_model``, ONNX, treelite) do not see it. Metrics in training are
-        measured before a fitted calibrator and after a ``PriorShift``. Your callbacks
-        act in the folds too, each as a copy, if they can be copied.
+        rows. None: no calibrator. See ``calibrate`` for later rows. pickle, joblib,
+        skops and ONNX (``focal_gbm.export.register_onnx``) hold the calibrator; readers
+        of the booster alone (``booster_.save_model``, treelite) do not see it. Metrics
+        in training are measured before a fitted calibrator and after a ``PriorShift``.
+        Your callbacks act in the folds too, each as a copy, if they can be copied
+        and do not report to a trial of Optuna.
     calibration_cv : int, splitter or iterable of splits, default=5
         The folds. Use ``TimeSeriesSplit`` for transactions in time order. A splitter
         is called with X and y; if it needs groups, pass
@@ -186,6 +186,13 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         "num_leaves": 12,
         "min_child_samples": 10,
         "max_bin": 1023,
+    }
+
+    _tree_ranges: ClassVar = {
+        "max_bin": [255, 1023],
+        "num_leaves": (4, 64, "log"),
+        "min_child_samples": (2, 100, "log"),
+        "subsample_freq": [1],  # by default LightGBM draws no rows
     }
 
     _sizes: ClassVar = (
@@ -302,7 +309,10 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         init_model : str, Path, Booster, LGBMModel or None, default=None
             Model whose training is continued. Its raw scores must be on the scale of
             ``link``: a focal model of the same link or, for the posterior link, any
-            model whose raw score is the log-odds.
+            model whose raw score is the log-odds. ``n_estimators`` counts the new
+            trees. To lose no more than a part of a long fit, fit in stages, save each
+            fitted model, and continue the last one; a booster that a callback saves
+            within a fit has no start in it, and is no stage.
         label_maturity : array-like of shape (n_samples,) or None, default=None
             Values in (0, 1]: the probability that a positive of the row would be known
             by now, such as :class:`~focal_gbm.delays.ReportingDelay` estimates; 1 for
@@ -551,9 +561,9 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         n_rounds: int = self.booster_.current_iteration()
         return n_rounds
 
-    def _is_set(self, name: str) -> bool:
-        """Whether the user has set a parameter, by any of its names."""
-        return any(is_changed(self, other) for other in synonyms(name))
+    @classmethod
+    def _names_of(cls, name: str) -> set[str]:
+        return synonyms(name)
 
     def _averaged(self, models: list[Any]) -> Any:
         """Return a fitted copy whose raw score is the mean of the models'."""

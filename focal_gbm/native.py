@@ -136,7 +136,8 @@ def complete(
     Parameters
     ----------
     booster : lightgbm.Booster or xgboost.Booster
-        Booster trained with ``objective``. It does not change.
+        Booster trained with ``objective``, or by XGBoost's own "binary:logistic", in
+        ``xgboost.spark`` too. It does not change.
     batches : iterable or callable
         All training rows, in batches: tuples ``(X, y)`` or ``(X, y, sample_weight)``,
         or dicts with the keys "X", "y", "sample_weight" and "label_maturity", of which
@@ -144,7 +145,8 @@ def complete(
         the booster's library predicts; for XGBoost, a DMatrix with its own settings for
         missing values or categories too. To show progress, wrap the iterable in tqdm.
     objective : FocalObjective
-        Objective that the booster was trained with.
+        Objective that the booster was trained with; ``FocalObjective(gamma=0.0)`` for
+        XGBoost's own, with or without ``scale_pos_weight``.
     classes : iterable of two labels, default=(0, 1)
         Labels of the batches; the second is the positive class. An XGBoost booster
         keeps them, and ``FocalXGBClassifier.load_model`` reads them.
@@ -162,6 +164,17 @@ def complete(
         If there is no row, a batch or a label is of another kind, one class is missing,
         a weight or a maturity cannot be used, lengths differ, or the booster has
         another objective.
+
+    Notes
+    -----
+    Complete a booster once, after its last tree. Training that was interrupted goes on
+    from a saved booster, with the same objective and ``init_model`` of
+    ``lightgbm.train`` or ``xgb_model`` of ``xgboost.train``; for LightGBM's Sequences,
+    which it cannot predict, see ``examples/train_on_folder.py``. A completed booster
+    has the start in it: continue it with ``FocalObjective(offset=0.0)``, since another
+    offset would count the start twice. An XGBoost booster keeps the best iteration of
+    early stopping, at which this function cuts: continue
+    ``booster[: booster.best_iteration + 1]``, which keeps none.
 
     Examples
     --------

@@ -22,7 +22,6 @@ from xgboost import Booster, DMatrix, XGBClassifier, XGBModel
 from focal_gbm._estimators.arguments import check_lasts, listed
 from focal_gbm._estimators.classifier import (
     FocalClassifierMixin,
-    is_changed,
     with_parameters_of,
     without_split,
 )
@@ -126,7 +125,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         so ``min_child_weight`` and ``reg_lambda`` restrict the trees more than with
         log-loss, and ``max_delta_step`` bounds the focal logit; a log-odds is up to
         1 + focal_gamma times as large.
-    max_step : float > 0 or None, default=4.0
+    max_step : float in [1e-30, 1e30] or None, default=4.0
         Bound on the step of a leaf in log-odds, before the learning rate. It becomes
         ``max_delta_step`` unless you set that. None: no bound. A leaf of frauds alone
         has a Newton step of 1 / rate, which makes plain boosting collapse on rare
@@ -141,11 +140,13 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         Calibrator of the log-odds: a method of :class:`LogOddsCalibrator`, a
         :class:`PriorShift`, or an estimator with ``fit`` and ``predict`` on log-odds.
         It is fitted to the held-out rows of each fold; the booster then trains on all
-        rows. None: no calibrator. See ``calibrate`` for later rows. pickle, joblib and
-        ``save_model`` of this class save the calibrator; readers of the booster alone
-        (ONNX, treelite, a plain ``xgboost.Booster``) do not see it. Metrics in training
-        are measured before a fitted calibrator and after a ``PriorShift``. Your
-        callbacks act in the folds too, each as a copy, if they can be copied.
+        rows. None: no calibrator. See ``calibrate`` for later rows. pickle, joblib,
+        ``save_model`` of this class and ONNX (``focal_gbm.export.register_onnx``) hold
+        the calibrator; readers of the booster alone (treelite, a plain
+        ``xgboost.Booster``) do not see it. Metrics in training are measured before a
+        fitted calibrator and after a ``PriorShift``. Your callbacks act in the folds
+        too, each as a copy, if they can be copied
+        and do not report to a trial of Optuna.
     calibration_cv : int, splitter or iterable of splits, default=5
         The folds. Use ``TimeSeriesSplit`` for transactions in time order. A splitter
         is called with X and y; if it needs groups, pass
@@ -200,6 +201,8 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     objective: Any
 
     _rare_event_size: ClassVar = {"max_depth": 5, "max_bin": 1024}
+
+    _tree_ranges: ClassVar = {"max_bin": [256, 1024], "max_depth": (2, 8, "")}
 
     _sizes: ClassVar = (
         {"max_leaves": 31},
@@ -290,7 +293,10 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         xgb_model : str, Booster, XGBModel or None, default=None
             Model whose training is continued. Its raw scores must be on the scale of
             ``link``: a focal model of the same link or, for the posterior link, any
-            model of "binary:logistic".
+            model of "binary:logistic". ``n_estimators`` counts the new trees. To resume
+            an interrupted fit, pass the last booster that
+            ``xgboost.callback.TrainingCheckPoint`` has saved, with the remaining number
+            of trees: unless rows or columns are sampled, the model is that of one fit.
         label_maturity : array-like of shape (n_samples,) or None, default=None
             Values in (0, 1]: the probability that a positive of the row would be known
             by now, such as :class:`~focal_gbm.delays.ReportingDelay` estimates; 1 for
@@ -605,9 +611,9 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         n_rounds: int = self.get_booster().num_boosted_rounds()
         return n_rounds
 
-    def _is_set(self, name: str) -> bool:
-        """Whether the user has set a parameter, by any of its names."""
-        return any(is_changed(self, other) for other in {name, *SYNONYMS.get(name, ())})
+    @classmethod
+    def _names_of(cls, name: str) -> set[str]:
+        return {name, *SYNONYMS.get(name, ())}
 
     def _averaged(self, models: list[Any]) -> Any:
         """Return a fitted copy whose raw score is the mean of the models'."""

@@ -9,9 +9,11 @@ import sys
 import time
 from types import SimpleNamespace
 
+import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
+import xgboost
 from scipy import stats
 from scipy.special import logit
 
@@ -19,7 +21,7 @@ from benchmarks.common import data, runner, tables
 from benchmarks.common.intervals import over_sets
 from benchmarks.detection import evaluation, models, report, study
 from benchmarks.parameters import starting_point
-from benchmarks.scale import out_of_core
+from benchmarks.scale import cluster, cluster_report, cost_model, out_of_core, spark
 from focal_gbm.datasets import TRANSACTION_FEATURES
 
 
@@ -130,6 +132,201 @@ def test_page_of_out_of_core(result):
     assert "0.2500" in page
 
 
+def test_page_of_spark():
+    pytest.importorskip("tabulate", reason="tables need the extra [benchmark]")
+    ways = [
+        ("FocalXGBClassifier, gamma 2", "fit", 0.5, 1.0),
+        ("FocalXGBClassifier, gamma 0", "fit", 0.4, 1.0),
+        (spark.PLAIN, "", 0.3, 0.9),
+        (spark.OURS, "", 0.45, 1.7),
+        (spark.OURS, spark.FROM_ALL, 0.45, 1.0),
+        (spark.OURS, spark.FROM_SAMPLE, 0.45, 1.02),
+    ]
+    rows = [
+        {
+            **{"settings": setting, "model": model, "closed by": way},
+            spark.PRECISION: ap + (seed * 0.2 if model == spark.OURS else 0.0),
+            **{spark.IN_TRAINING: ratio, spark.LATER: 0.8, "s": 2.0},
+        }
+        for seed in (0, 1)
+        for setting in spark.SETTINGS
+        for model, way, ap, ratio in ways
+    ]
+    arguments = SimpleNamespace(customers=9, repeats=2)
+    page = spark.page(arguments, [(100, 3), (300, 5)], pd.DataFrame(rows))
+    assert "means of 2 simulations" in page
+    assert "200 training rows and 4 frauds" in page
+    assert (
+        "default settings: average precision is 0.300 in plain SparkXGBClassifier and "
+        "0.550 with `spark_params`; FocalXGBClassifier has 0.500 at gamma 2 and 0.400 "
+        "at gamma 0. No simulation differs by more than 0.150 "
+    ) in page
+    assert "1.700 before `complete`, 1.000 after, and 1.020 after `comp" in page
+
+
+def test_a_sample_has_the_rate_of_all_rows():
+    rows = pd.DataFrame(0.0, range(40_000), spark.FEATURES)
+    rows[spark.LABEL] = (np.arange(len(rows)) % 100 == 0).astype(int)
+    batch = spark.sampled(rows, 0)
+    assert batch["y"].sum() == 400
+    assert len(batch["y"]) < 3000
+    weight = batch["sample_weight"]
+    assert np.average(batch["y"], weights=weight) == pytest.approx(0.01, rel=0.1)
+    assert weight.sum() == pytest.approx(len(rows), rel=0.1)
+
+
+COSTS = {
+    "bytes": [0.97, 1_500.0, 14_000.0],
+    "seconds": [5e-9, 2e-8, 4e-7, 1e-3],
+    "seconds before": [8e-8, 1e-7, 0.2],
+    "memory": [13.0, 40.0, 5e6],
+}
+
+
+def runs_of(library):
+    """Return runs whose costs are exactly those of COSTS."""
+    runs = pd.DataFrame(
+        [
+            (part, library, rows, columns, workers, workers < 4, histograms)
+            for part, shapes in cluster.PARTS.items()
+            for rows, columns in shapes
+            for workers, histograms in ((1, 30.0), (2, 31.5), (4, 28.0))
+        ],
+        columns=[
+            "part",
+            "library",
+            "rows",
+            "columns",
+            "workers",
+            "is_timed",
+            "histograms",
+        ],
+    )
+    for quantity, coefficients in COSTS.items():
+        runs[quantity] = cost_model.terms(quantity, runs).to_numpy() @ coefficients
+    return runs
+
+
+@pytest.mark.parametrize("quantity", COSTS)
+@pytest.mark.parametrize("library", cluster.LIBRARIES)
+def test_the_cost_model_finds_the_coefficients_again(library, quantity):
+    runs = runs_of(library)
+    fitted = cost_model.fit(quantity, runs[runs["part"] == "fit"])
+    np.testing.assert_allclose(fitted, COSTS[quantity], rtol=1e-6)
+    np.testing.assert_allclose(cost_model.errors(quantity, fitted, runs), 0, atol=1e-9)
+
+
+def halving(workers):
+    """Return what all send and the busiest receives, in histograms, by following the
+    blocks of LightGBM's recursive halving in groups of one or two workers."""
+    power = 2 ** int(np.log2(workers))
+    pairs = workers - power
+    blocks = [2] * pairs + [1] * (power - pairs)  # of the group that leads
+    got = [float(i < pairs) for i in range(power)]  # a neighbour's whole histogram
+    sent = float(pairs)
+    parts = [list(range(power)) for _ in range(power)]
+    distance = power // 2
+    while distance:
+        halves = []
+        for i in range(power):
+            keep = [g for g in parts[i] if g & distance == i & distance]
+            halves.append(keep)
+            got[i] += sum(blocks[g] for g in keep) / workers
+        sent += sum(
+            (sum(blocks[g] for g in whole) - sum(blocks[g] for g in keep)) / workers
+            for whole, keep in zip(parts, halves, strict=True)
+        )
+        parts, distance = halves, distance // 2
+    return sent + pairs / workers, max(got)
+
+
+@pytest.mark.parametrize("workers", [2, 3, 4, 10, 100])
+def test_histograms_on_the_way(workers):
+    sent, received = halving(workers)
+    assert cost_model.copies_sent("LightGBM", workers) == pytest.approx(sent)
+    on_a_link = cost_model.copies_on_a_link("LightGBM", workers)
+    assert on_a_link == pytest.approx(received, rel=0.15)
+    # every worker of a ring sends and receives as much
+    on_a_link = cost_model.copies_on_a_link("XGBoost", workers)
+    assert on_a_link * workers == cost_model.copies_sent("XGBoost", workers)
+
+
+@pytest.mark.parametrize("library", cluster.LIBRARIES)
+def test_one_worker_has_no_network(library):
+    assert cost_model.copies_sent(library, 1) == 0
+    assert cost_model.copies_on_a_link(library, 1) == 0
+    assert cost_model.steps(library, 1) == 0
+
+
+def test_histograms_of_trees():
+    X, y = (np.asarray(a) for a in cluster.simulated(4000, 4, seed=0))
+    dataset = lightgbm.Dataset(X, y)
+    parameters = {"objective": "binary", "num_leaves": 7, "verbose": -1}
+    booster = lightgbm.train(parameters, dataset, 3)
+    assert cluster.histograms("LightGBM", booster, 1) == 6
+    deep = {"objective": "binary:logistic", "max_depth": 2, "min_child_weight": 0}
+    booster = xgboost.train(deep, xgboost.DMatrix(X, y), 3)
+    assert cluster.histograms("XGBoost", booster, 1) == 4  # root and three splits
+    deep["max_depth"] = cluster.LEVELS
+    deep |= {"gamma": 0, "lambda": 0}
+    booster = xgboost.train(deep, xgboost.DMatrix(X, y), 3)
+    assert 16 < cluster.histograms("XGBoost", booster, 0) <= 32
+
+
+def records_of(runs):
+    """Return the records of fits that cost what ``runs`` do, in two rounds."""
+    records = []
+    for run in runs.to_dict("records"):
+        trees = (5, 25)
+        cost = run.pop("seconds"), run.pop("bytes")
+        before, memory = run.pop("seconds before"), run.pop("memory")
+        for way in cluster.WAYS if run["part"] == "objective" else cluster.WAYS[:1]:
+            seconds = [[before + n * cost[0], before + n * cost[0] + 9] for n in trees]
+            sent = [[7_000 + n * cost[1]] * 2 for n in trees]
+            found = {"seconds": seconds, "bytes": sent, "memory": [[memory] * 2] * 2}
+            records.append({**run, "way": way, "trees": trees, **found})
+    return records
+
+
+def page_of_cluster(path, **network):
+    runs = cluster_report.read(path)
+    return cluster_report.page(runs, "- A machine", **network)
+
+
+def test_page_of_the_cluster(tmp_path):
+    pytest.importorskip("tabulate", reason="tables need the extra [benchmark]")
+    path = tmp_path / "cluster.jsonl"
+    runs = pd.concat([runs_of(library) for library in cluster.LIBRARIES])
+    with path.open("w") as file:
+        for (part, workers), group in runs.groupby(["part", "workers"]):
+            key = {"part": part, "workers": workers}
+            record = {"key": key, "idle": 8e3, "runs": records_of(group)}
+            file.write(json.dumps(record) + "\n")
+    page = page_of_cluster(path, bandwidth=10.0, latency=0.1)
+    assert "takes 1.00 to 1.00 of the time with the log-loss" in page
+    assert "Seconds: on 1 and 2 workers alone" in page
+    errors = [line for line in page.splitlines() if "| bytes an iteration " in line]
+    assert len(errors) == 5  # three coefficients, and the errors of each library
+    for line in errors[3:]:
+        cells = [cell.strip() for cell in line.split("|")]
+        assert cells[4] == cells[7] == "0%"
+    table = cluster_report.extrapolated(
+        cluster_report.modelled(cluster_report.read(path)), bandwidth=1.0, latency=1e-9
+    )
+    row = table[(table["library"] == "XGBoost") & (table["workers"] == 100)].iloc[0]
+    one_histogram = row["columns"] * 256 * 16
+    assert row["network, s"] == pytest.approx(32 * one_histogram * 1.99 * 8 / 1e9)
+
+
+def test_a_cluster_that_failed_has_no_page(tmp_path):
+    path = tmp_path / "cluster.jsonl"
+    with pytest.raises(SystemExit, match="no measurements: run `python -m"):
+        page_of_cluster(path, bandwidth=10.0, latency=0.1)
+    path.write_text(json.dumps({"key": {"workers": 2}, "error": "ValueError: no"}))
+    with pytest.raises(SystemExit, match=r"ValueError: no\. Delete the line"):
+        page_of_cluster(path, bandwidth=10.0, latency=0.1)
+
+
 def test_weeks_are_in_the_order_of_time_without_known_cards():
     split = data.transactions(0)
     assert split.ordered
@@ -180,15 +377,14 @@ def test_models_train_on_categories(name):
     "model", [m for m in models.MODELS if m.space], ids=lambda m: m.name
 )
 def test_first_trials_lie_in_the_space(model):
-    fixed = {n: v[0] for n, v in model.space.items() if isinstance(v, list)}
     assert set(model.first) <= set(model.space)
-    assert set(model.space) <= set(model.first | fixed)
-    for name, value in model.first.items():
-        values = model.space[name]
-        if isinstance(values, list):
-            assert value in values
+    for name, (method, values, _) in model.space.items():
+        if method == "suggest_categorical":
+            (choices,) = values
+            assert model.first.get(name, choices[0]) in choices
         else:
-            assert values[0] <= value <= values[1]
+            low, high = values
+            assert low <= model.first[name] <= high
 
 
 def results_of(tmp_path, sets, overlap, tuned=True):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import threading
 import warnings
 import weakref
 from itertools import pairwise
@@ -368,7 +370,7 @@ def test_parameters_of_the_user_come_before_those_of_a_size():
     [
         ({"estimator": lgb.LGBMClassifier()}, TypeError, "estimator must be a Focal"),
         ({"sizes": []}, ValueError, "sizes must be 'auto' or a list of dicts"),
-        ({"sizes": "all"}, ValueError, "sizes must be one of 'auto'"),
+        ({"sizes": "all"}, ValueError, "sizes must be 'auto' or a list of dicts"),
         ({"sizes": [3]}, ValueError, "sizes must be 'auto' or a list of dicts"),
         ({"cv": 1}, ValueError, "cv must be a finite number >= 2|cv must be a whole"),
         ({"cv": 2.5}, ValueError, "cv must be a number of folds"),
@@ -634,6 +636,38 @@ def test_a_fold_that_fails_ends_the_fit(library, data):
     with pytest.raises(RuntimeError, match="broken"):
         model.fit(X, y)
     assert len(begun) == 1  # no other fold begins
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no POSIX signals")
+@BOTH
+def test_an_interrupted_fit_changes_nothing(library, data):
+    """Folds that went on in the background would take the cores from the next fit."""
+    X, y = data
+    begun = []
+
+    class Interrupting(library.estimator):
+        def fit(self, *args, **kwargs):
+            if self.focal_gamma == 1.0:
+                begun.append(1)
+                if len(begun) == 1:
+                    main = threading.main_thread().ident
+                    signal.pthread_kill(main, signal.SIGINT)
+            return super().fit(*args, **kwargs)
+
+    estimator = Interrupting(n_jobs=1, **library.quiet)
+    model = FocalClassifierCV(estimator, **SMALL, sizes=[{}]).fit(X, y)
+    before, n_threads = dict(vars(model)), threading.active_count()
+    p = model.predict_proba(X)
+    model.sizes = [{}, {"focal_gamma": 1.0}]
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert threading.active_count() == n_threads
+    assert begun
+    model.sizes = before["sizes"]
+    assert vars(model).keys() == before.keys()
+    for name, value in before.items():
+        assert vars(model)[name] is value, name
+    np.testing.assert_array_equal(model.predict_proba(X), p)
 
 
 @pytest.mark.slow

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle
 import signal
-import threading
-import time
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from libraries import BOTH, XGBOOST_VERSION
+from libraries import BOTH
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.metrics import average_precision_score
 
-from focal_gbm import FocalLoss, PriorShift
+from focal_gbm import FocalLoss, FocalObjective, PriorShift
 
+dask = pytest.importorskip("dask", reason="needs the extra [dask]")
 da = pytest.importorskip("dask.array", reason="needs the extra [dask]")
 dd = pytest.importorskip("dask.dataframe", reason="needs the extra [dask]")
 distributed = pytest.importorskip("distributed", reason="needs the extra [dask]")
@@ -293,32 +293,91 @@ def test_without_a_client_the_cure_is_named(rows, library, monkeypatch):
 
 
 @BOTH
-def test_a_worker_that_is_lost_leaves_no_half_trained_model(rows, library):
-    if library.name == "xgboost" and XGBOOST_VERSION < (3, 0):
-        pytest.skip("XGBoost 2 waits without end for a worker that is lost")
+@pytest.mark.parametrize("calls", [0, 5], ids=["as they connect", "in training"])
+def test_a_worker_that_is_lost_leaves_no_half_trained_model(rows, library, calls):
     X, y, _ = rows
-    cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
-    )
-    with cluster, distributed.Client(cluster) as client:
-        victim = list(client.run(os.getpid).values())[1]
-        # so slow that no tree runs out of splits before the worker is lost
-        model = on_cluster(library, n_estimators=100_000, learning_rate=1e-5)
+    model = on_cluster(library, n_estimators=100_000, learning_rate=1e-5)
 
-        def kill():
-            training = False
-            while not training:  # the libraries name their task _train_part and fn
-                time.sleep(1)
-                with contextlib.suppress(Exception):  # the client is busy
-                    tasks = [k for v in client.processing().values() for k in v]
-                    training = any(
-                        str(key).startswith(("_train", "fn")) for key in tasks
-                    )
-            time.sleep(8)  # while they connect, LightGBM waits for its time_out
-            os.kill(victim, signal.SIGKILL)
+    def die_after(calls):
+        """End this worker at a call of the objective, or as it is unpickled."""
+        derivatives, seen = FocalObjective.gradient_hessian, []
 
-        threading.Thread(target=kill, daemon=True).start()
-        with pytest.raises(Exception, match=r".") as caught:  # each library's own
-            model.fit(arrays(X, 6000), arrays(y, 6000))
+        def count(*args, **kwargs):
+            seen.append(1)
+            if len(seen) > calls:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return derivatives(*args, **kwargs)
+
+        def unpickled(*_):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        if calls:
+            FocalObjective.gradient_hessian = count
+        else:
+            FocalObjective.__setstate__ = unpickled
+
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        dX, dy = client.persist([arrays(X, 6000), arrays(y, 6000)])
+        distributed.wait([dX, dy])
+        client.run(die_after, calls, workers=list(client.nthreads())[1:])
+        with pytest.raises(Exception, match=r".") as caught:  # the library's or ours
+            model.fit(dX, dy)
+    assert any("as it was before fit" in note for note in caught.value.__notes__)
+    assert not hasattr(model, "loss_")
+
+
+@BOTH
+def test_a_scheduler_that_is_lost_leaves_no_half_trained_model(rows, library, tmp_path):
+    """The tasks of the training end with their scheduler, and no result comes back."""
+    X, y, _ = rows
+    model = on_cluster(library, n_estimators=100_000, learning_rate=1e-5)
+
+    def start(kind, *arguments):
+        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}"]
+        command += ["--scheduler-file", tmp_path / "scheduler.json", "--no-dashboard"]
+        return subprocess.Popen(
+            [*command, *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def end_after(calls, pid):
+        """End another process at a call of the objective in this one."""
+        derivatives, seen = FocalObjective.gradient_hessian, []
+
+        def count(*args, **kwargs):
+            seen.append(1)
+            if len(seen) == calls:
+                os.kill(pid, signal.SIGKILL)
+            return derivatives(*args, **kwargs)
+
+        FocalObjective.gradient_hessian = count
+
+    scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0")
+    own = ("--nthreads", "1", "--no-nanny", "--local-directory", tmp_path)
+    processes = [scheduler, start("worker", *own), start("worker", *own)]
+    try:
+        with (
+            # how long XGBoost waits for a scheduler to return
+            dask.config.set({"distributed.comm.timeouts.connect": "5s"}),
+            distributed.Client(scheduler_file=tmp_path / "scheduler.json") as client,
+        ):
+            client.wait_for_workers(2, timeout=60)
+            dX, dy = client.persist([arrays(X, 6000), arrays(y, 6000)])
+            distributed.wait([dX, dy])
+            one = list(client.nthreads())[1:]
+            client.run(end_after, 5, scheduler.pid, workers=one)
+            with pytest.raises(Exception, match=r".") as caught:  # of Dask
+                model.fit(dX, dy)
+            assert scheduler.wait(timeout=10) == -signal.SIGKILL
+    finally:
+        for process in processes:  # the workers train on
+            process.kill()
+            process.wait()
     assert any("as it was before fit" in note for note in caught.value.__notes__)
     assert not hasattr(model, "loss_")

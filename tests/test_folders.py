@@ -145,6 +145,190 @@ def test_the_same_model_as_in_memory(
     )
 
 
+def on_rows(tmp_path, library, *options):
+    """Return the command line of a training on the rows."""
+    return [
+        *(tmp_path / "rows", "--library", library.name, "--threads", "1"),
+        *("--batch", "300", "--drop", "id", "--weight", "weight"),
+        *("--maturity", "maturity", *map(str, options)),
+    ]
+
+
+def raw_scores(library, path, rows):
+    X = rows[FEATURES].to_numpy(np.float32)
+    if library is LIGHTGBM:
+        return lgb.Booster(model_file=path).predict(X, raw_score=True)
+    booster = xgb.Booster(model_file=path)
+    matrix = xgb.DMatrix(X, feature_names=booster.feature_names)
+    return booster.predict(matrix, output_margin=True)
+
+
+# Runs the example, and kills it at its second checkpoint, between writing and naming.
+KILLED_IN_WRITING = """
+import os, runpy, signal, sys
+replace, begun = os.replace, []
+def replace_or_die(source, target):
+    begun.append(target)
+    if len(begun) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+os.replace = replace_or_die
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+@BOTH
+@pytest.mark.parametrize("is_writing", [False, True], ids=["training", "writing"])
+def test_a_killed_training_goes_on(
+    library, is_writing, rows, tmp_path, train_on_folder, run, capsys
+):
+    """The start counted twice, or boosting that begins anew, would change all trees."""
+    folder, model = tmp_path / "unfinished", tmp_path / f"model.{suffix(library)}"
+    begin = [sys.executable, *(("-c", KILLED_IN_WRITING) if is_writing else ())]
+    command = on_rows(tmp_path, library, "--model", model, "--checkpoint", folder)
+    every = ("--every", "7")
+    process = subprocess.Popen(
+        # more trees than it can train before it is killed
+        [*begin, EXAMPLES / "train_on_folder.py", *command, *every, "--trees", "99999"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    path = folder / "train_on_folder.checkpoint"
+    begun = time.monotonic()
+    try:
+        while process.poll() is None and (is_writing or not path.exists()):
+            assert time.monotonic() < begun + 120
+            time.sleep(0.002)
+    finally:
+        process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not model.exists()
+    n_before = json.loads(path.read_bytes())["trees"]
+    unfinished = folder / "train_on_folder.checkpoint.unfinished"
+    if is_writing:
+        assert n_before == 7
+        assert json.loads(unfinished.read_bytes())["trees"] == 14
+    n_trees = n_before + 10
+    with pytest.raises(SystemExit, match=f"has {n_before} trees, more than --trees 3"):
+        run(train_on_folder, *command, "--trees", 3)
+    capsys.readouterr()
+    run(train_on_folder, *command, "--trees", n_trees)
+    printed = capsys.readouterr().out
+    assert f"{n_before} of {n_trees} trees are there" in printed
+    assert not list(folder.iterdir())
+    whole = tmp_path / f"whole.{suffix(library)}"
+    run(
+        train_on_folder,
+        *on_rows(tmp_path, library, "--model", whole, "--trees", n_trees),
+    )
+    np.testing.assert_allclose(
+        raw_scores(library, model, rows),
+        raw_scores(library, whole, rows),
+        rtol=0,
+        atol=1e-9 if library is LIGHTGBM else 1e-5,
+    )
+
+
+@pytest.fixture
+def interrupted(rows, tmp_path, train_on_folder, run, monkeypatch):
+    """A training of 12 trees that ended at the eighth, and its checkpoint of six."""
+
+    class Bar:
+        def __init__(self, paths=(), desc=None, **_):
+            self.paths, self.n_left = paths, 8 if desc == "train" else np.inf
+
+        def __iter__(self):
+            return iter(self.paths)
+
+        def update(self, step):
+            self.n_left -= step
+            if self.n_left <= 0:
+                raise KeyboardInterrupt
+
+    options = ("--checkpoint", tmp_path / "unfinished", "--trees", 12)
+    command = on_rows(tmp_path, LIGHTGBM, "--model", tmp_path / "model.txt", *options)
+    with monkeypatch.context() as patch:
+        patch.setattr(train_on_folder, "tqdm", Bar)
+        with pytest.raises(KeyboardInterrupt):
+            run(train_on_folder, *command, "--every", 3)
+    assert not (tmp_path / "model.txt").exists()
+    return command, tmp_path / "unfinished" / "train_on_folder.checkpoint"
+
+
+def test_an_interrupted_training_goes_on(
+    interrupted, rows, tmp_path, train_on_folder, run, monkeypatch, capsys
+):
+    command, path = interrupted
+    assert json.loads(path.read_bytes())["trees"] == 6
+    # the last checkpoint has all trees, if the completion is what fails
+    with monkeypatch.context() as patch:
+        patch.setattr(lgb.Booster, "predict", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(train_on_folder, *command)
+    assert "6 of 12 trees are there" in capsys.readouterr().out
+    run(train_on_folder, *command)
+    printed = capsys.readouterr().out
+    assert "12 of 12 trees are there" in printed
+    assert "Reading and binning" not in printed
+    whole = tmp_path / "whole.txt"
+    run(train_on_folder, *command[:-4], "--trees", 12, "--model", whole)
+    np.testing.assert_allclose(
+        raw_scores(LIGHTGBM, tmp_path / "model.txt", rows),
+        raw_scores(LIGHTGBM, whole, rows),
+        rtol=0,
+        atol=1e-9,
+    )
+
+
+def test_checkpoints_of_another_training(
+    interrupted, rows, tmp_path, train_on_folder, run
+):
+    command, path = interrupted
+    before = path.read_bytes()
+    for options, message in (
+        (["--gamma", 1.5], r"What differs: gamma \(there 2.0, here 1.5\)\. Run"),
+        (["--learning-rate", 0.2], r"learning_rate \(there 0.1, here 0.2\)"),
+        (["--drop", "id", "c"], r"column c \(there 2, here None\), column whole"),
+        (["--trees", 5], "has 6 trees, more than --trees 5"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            run(train_on_folder, *command, *options)
+    model = tmp_path / "model.ubj"
+    xgboost = [*on_rows(tmp_path, XGBOOST, *command[-6:]), "--model", model]
+    if XGBOOST_VERSION >= (3, 0):
+        with pytest.raises(SystemExit, match=r"library .there 'lightgbm', here 'x"):
+            run(train_on_folder, *xgboost)
+    # a row's feature, which no label and no number of rows shows
+    changed = rows[700:701].assign(a=9.0)
+    write(changed, tmp_path / "changed", ends=(0, 1))
+    (tmp_path / "changed/part0.parquet").replace(tmp_path / "rows/part1.parquet")
+    with pytest.raises(SystemExit, match=r"What differs: SHA-256 of part1\.parquet"):
+        run(train_on_folder, *command)
+    assert path.read_bytes() == before
+    for content in (b"half", b"[]", b"{}"):
+        path.write_bytes(content)
+        with pytest.raises(SystemExit, match="was not written by this command"):
+            run(train_on_folder, *command)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--every", 5], "--every needs --checkpoint"),
+        (["--every", 0, "--checkpoint", "."], "--every must be at least 1, got 0"),
+        (["--checkpoint", __file__], "is a file, not a folder"),
+    ],
+)
+def test_checkpoints_that_cannot_be_written(
+    options, message, rows, tmp_path, train_on_folder, run, capsys
+):
+    with pytest.raises(SystemExit):
+        run(train_on_folder, *on_rows(tmp_path, LIGHTGBM, *options))
+    assert message in capsys.readouterr().err
+
+
 @pytest.fixture
 def model(rows, tmp_path):
     """A model of LightGBM that predicts probabilities."""

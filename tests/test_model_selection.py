@@ -723,7 +723,7 @@ def test_too_little_data_names_the_days():
     with pytest.raises(ValueError, match=match):
         cv.get_n_splits(time)
     cv = PrequentialSplit(7, 0, 7, 3, step=3.5, time=np.arange(20))
-    match = "cover 20 units of time, .* 3 splits of train=7, .* and step=3.5 need 21"
+    match = "cover 20 units of time, .* n_splits=3 of train=7, .* and step=3.5 need 21"
     with pytest.raises(ValueError, match=match):
         next(cv.split(time))
 

@@ -36,20 +36,24 @@ def in_batches(**columns):
     ]
 
 
-def train(library, X, y, weight, objective, start=None, **params):
+def train(
+    library, X, y, weight, objective, start=None, *, rounds=30, before=None, **params
+):
     """Train natively with the parameters that the estimator passes."""
     bound = 4.0 if objective.link == "posterior" else 4.0 / (1 + objective.gamma)
     params = {"max_delta_step": bound, "learning_rate": 0.1, **params}
     if library is LIGHTGBM:
         ours = {"min_child_weight": 1.0, "metric": "None", "verbosity": -1}
         params = {**ours, **params, "objective": objective, "num_threads": 1}
-        return lgb.train(params, lgb.Dataset(X, y, weight=weight), 30)
+        data = lgb.Dataset(X, y, weight=weight)
+        return lgb.train(params, data, rounds, init_model=before)
     name = "binary:logistic" if objective.link == "posterior" else "binary:logitraw"
     params = {"objective": name, "disable_default_eval_metric": True, **params}
     if start is not None:
         params["base_score"] = start
     matrix = xgb.QuantileDMatrix(X, y, weight=weight)
-    return xgb.train({"nthread": 1, **params}, matrix, 30, obj=objective)
+    params = {"nthread": 1, **params}
+    return xgb.train(params, matrix, rounds, obj=objective, xgb_model=before)
 
 
 def plain(library, booster, X):
@@ -250,6 +254,70 @@ def test_early_stopping(library, rows):
     finished = complete(trained, [(X[:half], y[:half])], objective=objective)
     p = plain(library, finished, X[:half])[1]
     assert p.mean() == pytest.approx(y[:half].mean(), rel=1e-6)
+
+
+def read_again(library, booster):
+    """Return a booster as a file has it."""
+    if library is LIGHTGBM:
+        return lgb.Booster(model_str=booster.model_to_string())
+    return xgb.Booster(model_file=booster.save_raw("ubj"))
+
+
+class Seeing(FocalObjective):
+    """Objective that keeps the raw scores of its first call."""
+
+    def __call__(self, y_true, raw_prediction, sample_weight=None):
+        if "first" not in vars(self):
+            vars(self)["first"] = np.array(y_true)  # in a native call
+        return super().__call__(y_true, raw_prediction, sample_weight)
+
+    def __deepcopy__(self, memo):  # LightGBM copies its parameters
+        return self
+
+
+@BOTH_LINKS
+@BOTH
+@pytest.mark.parametrize("is_completed", [False, True], ids=["unfinished", "completed"])
+def test_a_continued_booster(library, link, is_completed, rows):
+    """The start in the offset and in the raw scores of the first trees would count
+    twice."""
+    X, y, weight, _ = rows
+    batches = in_batches(X=X, y=y, sample_weight=weight)
+    loss = FocalLoss(link=link)
+    start = starting_point(batches, loss=loss, share=1.0)
+    tolerance = TOLERANCE[library.name]
+    objective = FocalObjective(2.0, link=link, offset=start)
+    first = train(library, X, y, weight, objective, rounds=12)
+    if is_completed:
+        first = complete(first, batches, objective=objective)
+    first = read_again(library, first)
+    seeing = Seeing(2.0, link=link, offset=0.0 if is_completed else start)
+    after = train(library, X, y, weight, seeing, before=first, rounds=18)
+    begun = plain(library, first, X)[0]
+    np.testing.assert_allclose(vars(seeing)["first"], begun, atol=tolerance, rtol=0)
+    finished = complete(after, batches, objective=seeing)
+    raw = plain(library, finished, X)[0]
+    assert np.average(loss.probability(raw), weights=weight) == pytest.approx(
+        np.average(y, weights=weight), rel=1e-6
+    )
+    whole = train(library, X, y, weight, objective)
+    expected = plain(library, complete(whole, batches, objective=objective), X)[0]
+    difference = np.abs(raw - expected).max()
+    # later trees of a completed booster begin at its closing constant
+    assert difference > 0.01 if is_completed else difference < tolerance
+
+
+def test_xgboost_continued_after_early_stopping(rows):
+    """The best iteration of the first training would cut off the trees of the
+    second."""
+    X, y, _, _ = rows
+    objective = FocalObjective(offset=starting_point(y))
+    first = train(XGBOOST, X, y, None, objective, rounds=12)
+    first.set_attr(best_iteration="7", best_score="0.5")  # as early stopping does
+    for before, n_rounds in ((first, 8), (first[: first.best_iteration + 1], 8 + 5)):
+        after = train(XGBOOST, X, y, None, objective, before=before, rounds=5)
+        finished = complete(after, [(X, y)], objective=objective)
+        assert finished.num_boosted_rounds() == n_rounds
 
 
 @BOTH

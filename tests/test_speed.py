@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 import xgboost as xgb
 
+from benchmarks.common import timing
 from benchmarks.parameters import sampling
-from benchmarks.speed import report, timing, training
+from benchmarks.production import latency
+from benchmarks.speed import report, training
 from focal_gbm import FocalObjective
 
 
@@ -122,3 +124,29 @@ def test_the_switches_are_the_librarys():
             if "sampling_method" in switches and not HAS_GRADIENT_BASED:
                 continue
             kind(n_estimators=1, **parameters, **switches).fit(X, X[:, 0] > 1)
+
+
+def test_page_of_latency():
+    """Quantiles by number of rows, and ratios to the parent's median."""
+    pytest.importorskip("tabulate", reason="tables need the extra [benchmark]")
+    names = (latency.PARENT, latency.OURS, latency.CALIBRATED, latency.HTTP)
+    calls = pd.DataFrame(
+        {name: (i + 1) * np.linspace(0, 2e-3, 101) for i, name in enumerate(names)}
+    ).assign(**{latency.REASONS: 7e-3})
+    found = latency.quantiles(calls)
+    assert found[latency.OURS] == pytest.approx(
+        {"p50, ms": 2.0, "p99, ms": 3.96, "ratio": 2.0}
+    )
+    rows = [
+        {"library": library, "rows": n_rows, "method": name, **of_one}
+        for library in latency.LIBRARIES
+        for n_rows in latency.SIZES
+        for name, of_one in found.items()
+    ]
+    text = latency.page(pd.DataFrame(rows), 101)
+    for line in (
+        "- One row: LightGBM 2.00 of the parent's",
+        "- 100 rows: LightGBM 2.00",
+    ):
+        assert line in text
+    assert "4.0 ms over HTTP (p99 7.9), 7.0 with reasons (p99 7.0)" in text

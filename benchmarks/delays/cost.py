@@ -22,7 +22,7 @@ from benchmarks.common.commands import command
 from benchmarks.common.measures import warm_up
 from benchmarks.common.runner import machine
 from benchmarks.common.tables import markdown
-from benchmarks.speed.timing import compared, in_turn, make_data
+from benchmarks.common.timing import compared, in_turn, make_data
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 
 LIBRARIES: dict[str, Any] = {

@@ -4,60 +4,77 @@ from __future__ import annotations
 
 from typing import Any
 
-# A value is a range (logarithmic with "log", whole numbers if both ends are whole) or a
-# list of choices. Parameters with one meaning have one range in all libraries.
+from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+
 Parameters = dict[str, Any]
-Space = dict[str, tuple[float, float, str] | list[Any]]
-_RATE, _TREES, _L2 = (0.01, 0.3, "log"), (50, 500, "log"), (1e-3, 100.0, "log")
-_COLUMNS, _ROWS, _WEIGHT = (0.4, 1.0, ""), (0.5, 1.0, ""), (0.0, 1.0, "")
-_LEAVES, _LEAF_ROWS, _DEPTH = (4, 64, "log"), (2, 100, "log"), (2, 8, "")
-_BOTH: Space = {
-    "learning_rate": _RATE,
-    "n_estimators": _TREES,
-    "reg_lambda": _L2,
-    "colsample_bytree": _COLUMNS,
-    "subsample": _ROWS,
-    "weight_power": _WEIGHT,
-    "min_child_weight": (1e-3, 10.0, "log"),
-}
-_LEAF_WISE: Space = _BOTH | {
-    "max_bin": [255, 1023],
-    "num_leaves": _LEAVES,
-    "min_child_samples": _LEAF_ROWS,
-    "subsample_freq": [1],
-}
-_BY_DEPTH: Space = _BOTH | {"max_bin": [256, 1024], "max_depth": _DEPTH}
-_STEP: Space = {"max_delta_step": [0.0, 1.0, 4.0]}
-_FOCAL: Space = {
-    "focal_gamma": (0.0, 4.0, ""),
-    "max_step": (0.5, 16.0, "log"),
-    "start": (0.0, 1.0, ""),
-}
-LIGHTGBM: Space = _LEAF_WISE | _STEP | {"boost_from_average": [True, False]}
-XGBOOST: Space = _BY_DEPTH | _STEP
-FOCAL_LIGHTGBM: Space = _LEAF_WISE | _FOCAL
-FOCAL_XGBOOST: Space = _BY_DEPTH | _FOCAL
+# The method of an Optuna trial that draws a parameter, and its arguments.
+Draw = tuple[str, tuple[Any, ...], dict[str, Any]]
+Space = dict[str, Draw]
+
+
+class _Recorder:
+    """Record the calls that would draw from a trial."""
+
+    def __init__(self) -> None:
+        self.space: Space = {}
+
+    def __getattr__(self, method: str) -> Any:
+        def record(name: str, *values: Any, **kwargs: Any) -> None:
+            self.space[name] = (method, values, kwargs)
+
+        return record
+
+
+def _choice(*values: Any) -> Draw:
+    return "suggest_categorical", (list(values),), {}
+
+
+def _space_of(kind: Any) -> Space:
+    """Return the ranges of ``suggest_params``.
+
+    The weight of a class is drawn as a power of the ratio of the classes, which has the
+    same range in each fold.
+    """
+    recorder = _Recorder()
+    kind.suggest_params(recorder, y=[0, 0, 1])
+    names = {"scale_pos_weight": "weight_power"}
+    space = {names.get(name, name): call for name, call in recorder.space.items()}
+    return space | {"weight_power": ("suggest_float", (0.0, 1.0), {})}
+
+
+def _without_loss(space: Space) -> Space:
+    of_loss = {"focal_gamma", "max_step", "start"}
+    return {name: call for name, call in space.items() if name not in of_loss}
+
+
+FOCAL_LIGHTGBM = _space_of(FocalLGBMClassifier)
+FOCAL_XGBOOST = _space_of(FocalXGBClassifier)
+_STEP: Space = {"max_delta_step": _choice(0.0, 1.0, 4.0)}
+_BASE_RATE: Space = {"boost_from_average": _choice(True, False)}
+LIGHTGBM: Space = _without_loss(FOCAL_LIGHTGBM) | _STEP | _BASE_RATE
+XGBOOST: Space = _without_loss(FOCAL_XGBOOST) | _STEP
+# Parameters with one meaning have one range in all libraries.
 CATBOOST: Space = {
-    "learning_rate": _RATE,
-    "iterations": _TREES,
-    "l2_leaf_reg": _L2,
-    "rsm": _COLUMNS,
-    "subsample": _ROWS,
-    "bootstrap_type": ["Bernoulli"],
-    "depth": _DEPTH,
-    "border_count": [254, 1023],
-    "weight_power": _WEIGHT,
-    "boost_from_average": [True, False],
+    "learning_rate": FOCAL_XGBOOST["learning_rate"],
+    "iterations": FOCAL_XGBOOST["n_estimators"],
+    "l2_leaf_reg": FOCAL_XGBOOST["reg_lambda"],
+    "rsm": FOCAL_XGBOOST["colsample_bytree"],
+    "subsample": FOCAL_XGBOOST["subsample"],
+    "bootstrap_type": _choice("Bernoulli"),
+    "depth": FOCAL_XGBOOST["max_depth"],
+    "border_count": _choice(254, 1023),
+    "weight_power": FOCAL_XGBOOST["weight_power"],
+    **_BASE_RATE,
 }
 # No max_bin: histograms of scikit-learn have at most 255 bins.
 HIST: Space = {
-    "learning_rate": _RATE,
-    "max_iter": _TREES,
-    "l2_regularization": _L2,
-    "max_features": _COLUMNS,
-    "max_leaf_nodes": _LEAVES,
-    "min_samples_leaf": _LEAF_ROWS,
-    "weight_power": _WEIGHT,
+    "learning_rate": FOCAL_LIGHTGBM["learning_rate"],
+    "max_iter": FOCAL_LIGHTGBM["n_estimators"],
+    "l2_regularization": FOCAL_LIGHTGBM["reg_lambda"],
+    "max_features": FOCAL_LIGHTGBM["colsample_bytree"],
+    "max_leaf_nodes": FOCAL_LIGHTGBM["num_leaves"],
+    "min_samples_leaf": FOCAL_LIGHTGBM["min_child_samples"],
+    "weight_power": FOCAL_LIGHTGBM["weight_power"],
 }
 
 # First trials are the libraries' default settings, moved into the spaces.
@@ -118,12 +135,7 @@ FIRST_CATBOOST: Parameters = {
 
 def draw(space: Space, trial: Any) -> Parameters:
     """Draw the parameters of an Optuna trial."""
-    drawn: Parameters = {}
-    for name, values in space.items():
-        if isinstance(values, list):
-            drawn[name] = trial.suggest_categorical(name, values)
-        else:
-            low, high, scale = values
-            suggest = trial.suggest_int if isinstance(low, int) else trial.suggest_float
-            drawn[name] = suggest(name, low, high, log=scale == "log")
-    return drawn
+    return {
+        name: getattr(trial, method)(name, *values, **kwargs)
+        for name, (method, values, kwargs) in space.items()
+    }

@@ -28,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ FOLDER, MEMORY = "from the folder", "in memory"
 GIB = 2**30
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Measure, print the tables and write them with --write."""
     parser = command("scale.out_of_core", __doc__)
     add = parser.add_argument
@@ -58,7 +59,7 @@ def main() -> None:
     add("--folder", type=Path, help="folder for rows, models and scores")
     add("--small", action="store_true", help="few rows and trees, to try the command")
     add("--write", action="store_true", help="write the page")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     if arguments.small:
         arguments.rows, arguments.columns, arguments.trees = 30_000, 5, 5
         arguments.memory = 1.5

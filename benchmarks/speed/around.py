@@ -22,7 +22,7 @@ from numba import njit
 from sklearn.metrics import average_precision_score
 from xgboost import XGBClassifier
 
-from benchmarks.speed.timing import compared, in_turn, make_data, seconds
+from benchmarks.common.timing import compared, in_turn, make_data, seconds
 from benchmarks.speed.training import BUILT_IN, estimators, numpy_recipe
 from focal_gbm import FocalLGBMClassifier, FocalObjective, FocalXGBClassifier
 from focal_gbm.datasets import TRANSACTION_FEATURES, make_transactions

@@ -15,7 +15,7 @@ from lightgbm import LGBMClassifier
 from scipy.special import expit
 from xgboost import XGBClassifier
 
-from benchmarks.speed.timing import compared, in_turn, make_data
+from benchmarks.common.timing import compared, in_turn, make_data
 from focal_gbm import FocalLGBMClassifier, FocalObjective, FocalXGBClassifier
 
 N_TREES = 25

@@ -264,7 +264,7 @@ def copies_of(callbacks: Sequence[Any], reporting: tuple[type, ...]) -> list[Any
     """
     copies = []
     for callback in callbacks:
-        if isinstance(callback, reporting):
+        if isinstance(callback, reporting) or _has_trial(callback):
             continue
         try:
             copy = deepcopy(callback)
@@ -273,6 +273,13 @@ def copies_of(callbacks: Sequence[Any], reporting: tuple[type, ...]) -> list[Any
         if copy is not callback:
             copies.append(copy)
     return copies
+
+
+def _has_trial(callback: Any) -> bool:
+    """Whether a callback reports to a trial of Optuna; its copy would report to a copy
+    of the whole study."""
+    values = getattr(callback, "__dict__", {}).values()
+    return any(type(value).__module__.startswith("optuna.") for value in values)
 
 
 def _is_copied(name: str, value: Any) -> bool:

@@ -20,6 +20,7 @@ from focal_gbm._estimators.labels import (
     doubts,
     known_share,
 )
+from focal_gbm._estimators.ranges import Ranges, all_ranges, draw
 from focal_gbm._estimators.start import start_of_share
 from focal_gbm._estimators.training import Training
 from focal_gbm._kernels.rational import (
@@ -32,7 +33,6 @@ from focal_gbm._validation import (
     check_flag,
     check_gamma,
     check_option,
-    check_positive,
     check_real,
     check_weights,
 )
@@ -95,6 +95,7 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
     start: float
     progress: bool
     _rare_event_size: ClassVar[dict[str, int]]
+    _tree_ranges: ClassVar[Ranges]
     _sizes: ClassVar[tuple[dict[str, float], ...]]
     _size_of_all: ClassVar[dict[str, Any]]
 
@@ -129,6 +130,86 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
         150
         """
         return {**RARE_EVENTS, **cls._rare_event_size}
+
+    @classmethod
+    def suggest_params(
+        cls, trial: Any, y: ArrayLike | None = None, **fixed: Any
+    ) -> dict[str, Any]:
+        """Draw parameters from a trial of Optuna.
+
+        The ranges are those of the searches in benchmarks/detection/README.md: size
+        and number of trees, learning rate, sampling, regularisation, bins, and of the
+        loss ``focal_gamma`` (0 is the log-loss), ``max_step`` and ``start``.
+
+        Parameters
+        ----------
+        trial : optuna.trial.Trial
+            Trial of a study, or any object with the methods ``suggest_float``,
+            ``suggest_int`` and ``suggest_categorical``.
+        y : array-like of shape (n_samples,) or None, default=None
+            Labels of the training rows. With them ``scale_pos_weight`` is drawn too,
+            between 1 and the number of negatives for each positive. None: no class
+            weights.
+        **fixed
+            Parameters that are not drawn, by any name that the library has for them,
+            and any others of the constructor. ``study.best_params`` does not hold them.
+
+        Returns
+        -------
+        parameters : dict
+            For the constructor or ``set_params``.
+
+        Raises
+        ------
+        TypeError
+            If ``trial`` cannot draw.
+        ValueError
+            If ``y`` does not hold two classes.
+
+        Notes
+        -----
+        A search with Optuna, and the model of its best parameters::
+
+            def objective(trial):
+                parameters = FocalLGBMClassifier.suggest_params(trial, verbose=-1)
+                model = FocalLGBMClassifier(**parameters)
+                scores = cross_val_score(model, X, y, scoring="average_precision")
+                return scores.mean()
+
+            study = optuna.create_study(direction="maximize")
+            study.optimize(objective, n_trials=50)
+            model = FocalLGBMClassifier(**study.best_params, verbose=-1).fit(X, y)
+
+        Examples
+        --------
+        >>> from types import SimpleNamespace
+        >>> from focal_gbm import FocalLGBMClassifier
+        >>> lowest = SimpleNamespace(
+        ...     suggest_float=lambda name, low, high, log: low,
+        ...     suggest_int=lambda name, low, high, log: low,
+        ...     suggest_categorical=lambda name, choices: choices[0],
+        ... )
+        >>> parameters = FocalLGBMClassifier.suggest_params(lowest, n_estimators=300)
+        >>> [parameters[name] for name in ("n_estimators", "num_leaves", "focal_gamma")]
+        [300, 4, 0.0]
+        """
+        if not hasattr(trial, "suggest_float"):
+            msg = (
+                f"trial must be a trial of Optuna, got {trial!r}; call suggest_params "
+                "in the objective of study.optimize, or with study.ask()"
+            )
+            raise TypeError(msg)
+        ratio = None
+        if y is not None:
+            labels = as_labels(y)
+            share = check_target(labels, labels, cls.__name__)[1].mean()
+            ratio = float(1.0 / share - 1.0)
+        ranges = {
+            name: values
+            for name, values in all_ranges(cls._tree_ranges, ratio).items()
+            if not cls._names_of(name) & fixed.keys()
+        }
+        return {**draw(trial, ranges), **fixed}
 
     @classmethod
     def tree_sizes(cls) -> list[dict[str, Any]]:
@@ -243,6 +324,9 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
         @classmethod
         def _library_parameters(cls) -> set[str]: ...
 
+        @classmethod
+        def _names_of(cls, name: str) -> set[str]: ...
+
     @classmethod
     @cache  # read in every call of predict
     def _own_parameters(cls) -> frozenset[str]:
@@ -260,6 +344,10 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
                 named = list(signature.parameters.values())[1:]
                 names |= {p.name for p in named if p.kind is not p.VAR_KEYWORD}
         return frozenset(OWN_PARAMETERS) | (names - cls._library_parameters())
+
+    def _is_set(self, name: str) -> bool:
+        """Whether the user has set a parameter, by any of its names."""
+        return any(is_changed(self, other) for other in self._names_of(name))
 
     def _warn(self, message: str) -> None:
         """Warn about the data of a fit, but not in a fold, where the whole fit warns.
@@ -311,7 +399,8 @@ class FocalClassifierMixin(CalibratedMixin, FitState):
         alpha = check_alpha(self.focal_alpha, "focal_alpha")
         share = check_real(self.start, "start", low=0.0, high=1.0)
         if self.max_step is not None:
-            check_positive(self.max_step, "max_step")
+            # as float32, XGBoost refuses what is smaller than a normal number, or inf
+            check_real(self.max_step, "max_step", low=1e-30, high=1e30)
         check_flag(self.progress, "progress")
         self._check_calibration()
         labels, codes, classes = check_target(X, y, type(self).__name__)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,7 +14,7 @@ import pandas as pd
 from dask import array as da
 from dask import dataframe as dd
 from dask import delayed
-from distributed import Client, get_client
+from distributed import CancelledError, Client, Future, get_client
 from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 
@@ -31,6 +33,8 @@ from focal_gbm.objective._call import Call, read_call
 COLLECTIONS = (da.Array, dd.DataFrame, dd.Series)
 # Of a label that carries its immaturity: the size of one that is final.
 _FINAL = np.float32(1e-30)
+# Names of the tasks that train on a worker: LightGBM, XGBoost, XGBoost 2.
+_TASKS = ("_train_part", "fn-", "lambda-")
 
 
 def client_of(name: str) -> Client:
@@ -50,6 +54,60 @@ def threads_of(client: Client) -> int:
     """Return the number of threads that every worker has."""
     nthreads: dict[str, int] = client.nthreads()
     return min(nthreads.values())
+
+
+@contextmanager
+def on_workers(client: Client) -> Iterator[None]:
+    """Train on the workers, and end with an error where one of them is lost.
+
+    The libraries bind a task to each worker that has rows. If that worker is lost, Dask
+    keeps its task for ever, and the others wait for their peer: XGBoost 2 without end,
+    LightGBM up to ``time_out`` while it connects. Here the training is cancelled.
+    """
+    before, known = set(client.nthreads()), set(client.futures)
+    ended = threading.Event()
+    lost: set[str] = set()
+
+    def stuck() -> list[str]:
+        """Return the tasks of the training that have no worker."""
+        keys = [key for key in client.futures if str(key).startswith(_TASKS)]
+        keys = [key for key in keys if key not in known]
+        states = client.sync(client.scheduler.get_task_status, keys=keys)
+        return [key for key in keys if states[key] in ("waiting", "no-worker")]
+
+    def watch() -> None:
+        last: list[str] = []
+        while not ended.wait(1.0):
+            with suppress(Exception):  # of a scheduler that is busy, or lost itself
+                gone = before - set(client.nthreads())
+                found = stuck() if gone else []
+                if found and found == last:
+                    lost.update(gone)
+                    keys = set(client.futures) - known
+                    client.cancel([Future(key, client) for key in keys], force=True)
+                    return
+                last = found
+
+    watcher = threading.Thread(target=watch, name="focal_gbm-workers", daemon=True)
+    watcher.start()
+    try:
+        yield
+    except (Exception, CancelledError) as error:
+        raised: BaseException = error
+        if lost:
+            msg = f"workers were lost in the training: {', '.join(sorted(lost))}"
+            raised = RuntimeError(msg)
+        raised.add_note(
+            "raised by the training on the workers: if one of them was lost (memory, "
+            "network, machine), the others cannot go on without its rows. The "
+            "estimator is as it was before fit; see client.scheduler_info(), and fit "
+            "again on the workers that are there, after client.restart() if some hang, "
+            "or with a new client if the scheduler was lost"
+        )
+        raise raised from (error if lost else error.__cause__)
+    finally:
+        ended.set()
+        watcher.join()
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -177,6 +178,7 @@ class InStep:
         self._curve = curve
         self._slots = threading.Semaphore(n_parallel)
         self._changed = threading.Condition()
+        self._begun = threading.Event()
         self._training = len(pool.labels)
         self._arrived = 0
         self._round = 0
@@ -197,6 +199,7 @@ class InStep:
 
             try:
                 # settings of scikit-learn are those of a thread
+                self._begun.wait()
                 with self._slots, config_context(**settings):
                     if self._error is None:
                         results[fold] = fits[fold](decide)
@@ -211,16 +214,21 @@ class InStep:
             threading.Thread(target=work, args=(fold,), daemon=True)
             for fold in range(len(fits))
         ]
-        for thread in threads:
-            thread.start()
         try:
             for thread in threads:
-                thread.join()
+                thread.start()
+            self._begun.set()
+            self._wait_for_all()
         except BaseException as error:  # an interruption reaches the main thread alone
             self._fail(error)
-            for thread in threads:
-                thread.join()
+            if self._begun.is_set():
+                self._wait_for_all()
+            self._begun.set()  # those that were started end before they train
             raise
+        finally:
+            for thread in threads:
+                with suppress(RuntimeError):  # not started
+                    thread.join()
         if self._error is not None:
             raise self._error
         return results
@@ -247,11 +255,21 @@ class InStep:
             raise Stopped
         return self._kept
 
+    def _wait_for_all(self) -> None:
+        """Wait until no fold trains.
+
+        ``Thread.join`` would not do: an interruption makes Python take a thread that
+        still runs for one that has ended (before 3.13).
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._training == 0)
+
     def _leave(self) -> None:
         """Count out a fold that has ended, perhaps because no tree could split."""
         with self._changed:
             self._training -= 1
             self._decide_if_complete()
+            self._changed.notify_all()
 
     def _fail(self, error: BaseException) -> None:
         with self._changed:

@@ -91,7 +91,12 @@ def check_target(
         raise ValueError(msg)
     if len(classes) < 2:
         only = np.asarray(classes).tolist()
-        msg = f"{name} needs two classes in y, got one class only: {only}"
+        msg = (
+            f"{name} needs two classes in y, got one class only: {only} in "
+            f"{len(labels)} rows; where a search or its folds chose the rows, use "
+            "StratifiedKFold, and in a halving search min_resources >= 10 * n_splits / "
+            "(share of the rarer class) or resource='n_estimators'"
+        )
         raise ValueError(msg)
     return labels, codes.astype(np.uint8), classes
 
@@ -106,8 +111,9 @@ def encode(labels: Any, classes: NDArray[Any], name: str) -> NDArray[np.uint8]:
     unknown = ~(positive | equal_to(labels, classes[0]))
     if unknown.any():
         row = int(unknown.argmax())
+        label = labels[row : row + 1].tolist()[0]
         msg = (
-            f"{name} contains previously unseen labels: {labels[row]!r} in row {row}; "
+            f"{name} contains previously unseen labels: {label!r} in row {row}; "
             f"the labels fitted are {classes.tolist()}"
         )
         raise ValueError(msg)

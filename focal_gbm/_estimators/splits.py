@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import check_cv
+
+from focal_gbm._validation import is_whole
 
 
 def row_splits(
@@ -18,13 +19,24 @@ def row_splits(
 
     ``name`` is that of the parameter ``cv``, for the errors.
     """
-    is_count = isinstance(cv, Integral) and not isinstance(cv, bool)
+    is_count = is_whole(cv)
+    # bytes have a method split, and an array without an axis has one that iterates
+    is_other = isinstance(cv, (str, bytes)) or (
+        isinstance(cv, np.ndarray) and cv.ndim == 0
+    )
     if not (is_count or hasattr(cv, "split") or isinstance(cv, Iterable)) or (
-        isinstance(cv, str) or (is_count and cv < 2)
+        is_other or (is_count and cv < 2)
     ):
         msg = (
             f"{name} must be a number of folds >= 2, a splitter or an iterable of "
             f"splits, got {cv!r}"
+        )
+        raise ValueError(msg)
+    most = int(np.unique(y, return_counts=True)[1].max()) if is_count else 0
+    if is_count and cv > most:
+        msg = (
+            f"{name} must be at most {most}, the number of rows of the more frequent "
+            f"class, got {cv!r}: each fold holds out other rows"
         )
         raise ValueError(msg)
     try:

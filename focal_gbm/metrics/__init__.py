@@ -20,6 +20,7 @@ from focal_gbm.metrics._alerts import (
 )
 from focal_gbm.metrics._costs import card_precision_at_k, expected_cost
 from focal_gbm.metrics._intervals import bootstrap_interval
+from focal_gbm.metrics._periods import calibration_by_period
 from focal_gbm.metrics._probabilities import (
     calibration_in_the_large,
     calibration_slope,
@@ -29,6 +30,7 @@ from focal_gbm.metrics._scorers import scorer
 __all__ = [
     "alert_threshold",
     "bootstrap_interval",
+    "calibration_by_period",
     "calibration_in_the_large",
     "calibration_slope",
     "card_precision_at_k",

@@ -23,6 +23,7 @@ from focal_gbm.metrics._rows import codes_of, rows_by, scores_of, weights_or_one
 
 # Relative tolerance of a budget: 0.001 of 1000 rows is one row, not 0.9999...
 _ROUNDING = 1e-12
+_LEAST_DAYS = 1e-9  # of an alert a day; 86 microseconds
 
 
 class Cuts(NamedTuple):
@@ -362,7 +363,7 @@ def days_covered(n_days: float | None, day: ArrayLike | None, n_rows: int) -> fl
         )
         raise ValueError(msg)
     if day is None:
-        return check_real(n_days, "n_days", low=0.0, open_ends=True)
+        return check_real(n_days, "n_days", low=_LEAST_DAYS)
     # days without rows are not counted: the labels need not be dates
     return float(codes_of(day, "day", n_rows, days=True)[1])
 
@@ -391,7 +392,7 @@ def alert_threshold(
     budget : float >= 0 or None, default=None
         Largest number (total weight) of alerts a day. Pass ``n_days`` or ``day`` with
         it.
-    n_days : float > 0 or None, default=None
+    n_days : float >= 1e-9 or None, default=None
         Number of days that the rows cover, 0.5 for half a day.
     day : array-like of shape (n_samples,) or None, default=None
         Day of each row: a date, a whole number or a label, without a time of day. The

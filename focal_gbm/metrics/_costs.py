@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from focal_gbm._validation import (
     Float64Array,
+    as_float,
     check_count,
     check_labels,
     check_real,
@@ -171,10 +171,11 @@ def expected_cost(
     fraud = _costs(fraud_cost, "fraud_cost", len(score))
     alert = _costs(alert_cost, "alert_cost", len(score))
     if threshold is not None:
-        if not isinstance(threshold, Real) or math.isnan(threshold):
+        limit = as_float(threshold)
+        if limit is None or math.isnan(limit):
             msg = f"threshold must be a number or None, got {threshold!r}"
             raise TypeError(msg)
-        alerted = score >= threshold
+        alerted = score >= limit
     else:
         # other scores rank rows, but have no expected cost
         bad = ~((score >= 0) & (score <= 1))

@@ -16,6 +16,7 @@ from sklearn.utils import _safe_indexing  # private, in 1.6 to 1.9; rows of any 
 
 from focal_gbm._validation import (
     check_count,
+    check_generator,
     check_labels,
     check_real,
 )
@@ -134,7 +135,8 @@ def bootstrap_interval(
     Raises
     ------
     TypeError
-        If ``n_resamples`` or ``confidence`` is not a number.
+        If ``metric`` is not a function, or ``n_resamples`` or ``confidence`` is not a
+        number.
     ValueError
         If the measure is undefined on all rows or on more than ``n_resamples``
         resamples, there are fewer than two groups (rows without ``groups``), a label is
@@ -162,7 +164,13 @@ def bootstrap_interval(
     inside = check_real(confidence, "confidence", low=0.0, high=1.0, open_ends=True)
     score = scores_of(y_score)
     y = check_labels(y_true, len(score), pos_label=pos_label)
-    rng = np.random.default_rng(random_state)
+    rng = check_generator(random_state)
+    if not callable(metric):
+        msg = (
+            "metric must be a function, such as focal_gbm.metrics.recall_at_fpr, got "
+            f"{metric!r}"
+        )
+        raise TypeError(msg)
     if sample_weight is not None or _needs_weight(metric):
         kwargs["sample_weight"] = weights_or_ones(sample_weight, len(score))
     name = getattr(metric, "__name__", repr(metric))

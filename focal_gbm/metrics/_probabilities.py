@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import logit
 
 from focal_gbm._validation import (
+    Float64Array,
     check_labels,
     check_probabilities,
 )
@@ -57,9 +58,17 @@ def calibration_in_the_large(
     p = check_probabilities(scores_of(y_prob, "y_prob"))
     y = check_labels(y_true, len(p), pos_label=pos_label)
     weight = weights_of(sample_weight, len(p))
-    # without a positive the ratio has no finite value
-    rate = float(np.average(y, weights=weight))
-    return float(np.average(p, weights=weight)) / rate if rate else float("inf")
+    return float(ratio_of(np.average(p, weights=weight), np.average(y, weights=weight)))
+
+
+def ratio_of(predicted: Any, observed: Any) -> Float64Array:
+    """Return predicted over observed; inf where nothing is observed."""
+    predicted, observed = np.asarray(predicted), np.asarray(observed)
+    infinite = np.full(observed.shape, np.inf)
+    ratio: Float64Array = np.divide(
+        predicted, observed, out=infinite, where=observed > 0
+    )
+    return ratio
 
 
 def calibration_slope(

@@ -13,6 +13,7 @@ from sklearn.metrics._scorer import _BaseScorer
 from focal_gbm._validation import (
     check_labels,
     check_option,
+    did_you_mean,
     equal_to,
 )
 from focal_gbm.metrics._alerts import (
@@ -81,7 +82,9 @@ class _OfDecisions:
         if self.__name__ == "expected_cost":
             kwargs.setdefault("threshold", 0.5)  # labels are decisions already
         alerted = equal_to(np.asarray(y_pred), 1 if pos_label is None else pos_label)
-        return _measured(self.__name__, y_true, alerted, pos_label=pos_label, **kwargs)
+        value = _measured(self.__name__, y_true, alerted, pos_label=pos_label, **kwargs)
+        # scikit-learn's search would take the threshold of the first NaN for the best
+        return 0.0 if np.isnan(value) and self.__name__ not in _LOSSES else value
 
 
 class _Scorer(_BaseScorer):
@@ -115,6 +118,10 @@ class _Scorer(_BaseScorer):
 
 def scorer(name: str, *, pos_label: Any = None, **kwargs: Any) -> Any:
     """Return a measure as a scorer for scikit-learn's searches and cross-validation.
+
+    With TunedThresholdClassifierCV of scikit-learn, where a threshold alerts more rows
+    than the rate or the budget of a day allows, none of these alerts counts; a value
+    that is undefined counts as 0.
 
     Parameters
     ----------
@@ -160,7 +167,12 @@ def scorer(name: str, *, pos_label: Any = None, **kwargs: Any) -> Any:
     True
     """
     check_option(name, "name", tuple(_MEASURES))
-    inspect.signature(_MEASURES[name]).bind_partial(**kwargs)  # raises the TypeError
+    known = [*inspect.signature(_MEASURES[name]).parameters]
+    for parameter in kwargs:
+        if parameter not in known:
+            hint = did_you_mean(parameter, known) or f"; it has {', '.join(known)}"
+            msg = f"{name} has no parameter {parameter!r}{hint}"
+            raise TypeError(msg)
     if pos_label is not None:
         kwargs["pos_label"] = pos_label
     if name in _LOSSES:

@@ -14,17 +14,17 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import BaseCrossValidator
 
 from focal_gbm._estimators.columns import in_memory
-from focal_gbm._validation import Float64Array, check_count
-from focal_gbm.metrics._rows import codes_of
-from focal_gbm.model_selection._times import (
-    DURATIONS,
+from focal_gbm._times import (
     Times,
+    check_unit,
     length_of,
     positives_of,
     reports_of,
     times_of,
     values_of,
 )
+from focal_gbm._validation import Float64Array, check_count
+from focal_gbm.metrics._rows import codes_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -404,13 +404,7 @@ class PrequentialSplit(BaseCrossValidator):
             raise ValueError(msg)
         times = times_of(values_of(self.time, "time", X, y, n_rows), "time", n_rows)
         for name in ("train", "delay", "test", "step"):
-            value = getattr(self, name)
-            if times.kind == "numbers" and isinstance(value, DURATIONS):
-                msg = (
-                    f"{name}={value!r} is a duration, and time holds numbers, whose "
-                    f"unit is not known; pass {name} as a number in that unit"
-                )
-                raise ValueError(msg)
+            check_unit(getattr(self, name), name, times)
         reported = None
         if self.reported is not None:
             values = values_of(self.reported, "reported", X, y, n_rows)
@@ -510,7 +504,7 @@ class PrequentialSplit(BaseCrossValidator):
                 "longer windows, or a smaller n_splits"
             )
         n_needed = float(needed + (n_wanted - 1) * step)
-        splits = "one split" if n_wanted == 1 else f"{n_wanted} splits"
+        splits = "one split" if n_wanted == 1 else f"n_splits={n_wanted}"
         return (
             f"{have}, and {splits} of {lengths} and step={self.step!r} need "
             f"{n_needed:g}; pass shorter windows or fewer splits, or more rows"

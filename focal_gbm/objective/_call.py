@@ -106,9 +106,9 @@ def as_scores(raw: Any) -> NDArray[Any]:
     return check_vector(scores, "raw_prediction", scores.dtype.type)
 
 
-def check_offset(value: Any) -> float:
+def check_offset(value: Any, name: str = "offset") -> float:
     """Return the offset of raw scores; float32 can hold its sum with any raw score."""
-    return check_real(value, "offset", low=-1e30, high=1e30)
+    return check_real(value, name, low=-1e30, high=1e30)
 
 
 def kept_maturity(values: Any, link: str) -> Float64Array | None:

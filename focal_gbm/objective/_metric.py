@@ -14,7 +14,6 @@ from focal_gbm._validation import (
     Float64Array,
     check_labels,
     check_option,
-    check_real,
     check_weights,
     suggest_parameters,
 )
@@ -62,7 +61,7 @@ class FocalMetric:
         "precision_at_alert_rate".
     offset : float in [-1e30, 1e30], default=0.0
         Constant added to every raw score; set that of the objective.
-    prior_shift : float, default=0.0
+    prior_shift : float in [-1e30, 1e30], default=0.0
         Constant added to the log-odds before they are measured. It is the constant of
         :class:`PriorShift`, for a validation set whose fraud rate differs from the rate
         of the training rows. Rank metrics do not depend on it.
@@ -111,7 +110,7 @@ class FocalMetric:
         FocalLoss(self.gamma, self.alpha, self.link)
         check_option(self.metric, "metric", METRICS)
         check_offset(self.offset)
-        check_real(self.prior_shift, "prior_shift")
+        check_offset(self.prior_shift, "prior_shift")
         maturity = kept_maturity(self.label_maturity, self.link)
         object.__setattr__(self, "label_maturity", maturity)
         if maturity is not None and self.metric == "focal" and self.gamma > 0:

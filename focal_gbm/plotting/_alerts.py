@@ -88,7 +88,7 @@ class AlertCurveDisplay:
             Features, in the form that ``estimator.predict_proba`` accepts.
         y : array-like of shape (n_samples,)
             Labels, each a class of the classifier; at least one fraud.
-        n_days : float > 0 or None, default=None
+        n_days : float >= 1e-9 or None, default=None
             Number of days that the rows cover. Pass either ``n_days`` or ``day``.
         day : array-like of shape (n_samples,) or None, default=None
             Day of each row: a date, a whole number or a label, without a time of day.
@@ -169,7 +169,7 @@ class AlertCurveDisplay:
             one fraud.
         y_score : array-like of shape (n_samples,)
             Scores, higher for fraud; infinite scores are ranked, NaN is refused.
-        n_days : float > 0 or None, default=None
+        n_days : float >= 1e-9 or None, default=None
             Number of days that the rows cover. Pass either ``n_days`` or ``day``.
         day : array-like of shape (n_samples,) or None, default=None
             Day of each row: a date, a whole number or a label, without a time of day.

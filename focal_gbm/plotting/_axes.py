@@ -30,7 +30,8 @@ def axes_for(ax: Any, n_axes: int = 1) -> Any:
         _, ax = plt.subplots(1, n_axes, figsize=size, layout="constrained")
     axes = np.ravel(ax)
     if len(axes) != n_axes or not all(hasattr(one, "has_data") for one in axes):
-        wanted = "three axes" if n_axes > 1 else "matplotlib axes"
+        wanted = f"{'two' if n_axes == 2 else 'three'} axes"
+        wanted = wanted if n_axes > 1 else "matplotlib axes"
         got = len(axes) if len(axes) != n_axes else repr(ax)
         msg = f"ax must be {wanted}, got {got}"
         raise ValueError(msg)

@@ -18,6 +18,8 @@ from libraries import (
 )
 from scipy.special import expit
 from sklearn.metrics import log_loss
+from xgboost import Booster
+from xgboost.callback import TrainingCallback, TrainingCheckPoint
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +112,29 @@ def test_continued_training(library, link, data, tmp_path):
     assert np.corrcoef(both)[0, 1] > 0.95
     if link == "posterior":
         np.testing.assert_allclose(library.plain(models[0], X)[1], p, atol=1e-6)
+
+
+def test_an_interrupted_fit_of_xgboost_goes_on(data, tmp_path):
+    """A checkpoint without the start would begin at even odds."""
+    X, y = data
+
+    class Interrupt(TrainingCallback):
+        def after_iteration(self, model, epoch, evals_log):
+            if epoch == 17:
+                raise KeyboardInterrupt
+            return False
+
+    saving = [TrainingCheckPoint(tmp_path, "fit", interval=4), Interrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        XGBOOST.model(callbacks=saving).fit(X, y)
+    last = max(tmp_path.iterdir(), key=lambda path: int(path.stem.partition("_")[2]))
+    n_before = Booster(model_file=last).num_boosted_rounds()
+    assert 12 < n_before < 18
+    resumed = XGBOOST.model(n_estimators=30 - n_before).fit(X, y, xgb_model=str(last))
+    whole = XGBOOST.model().fit(X, y)
+    np.testing.assert_allclose(
+        XGBOOST.raw_score(resumed, X), XGBOOST.raw_score(whole, X), atol=1e-5, rtol=0
+    )
 
 
 @BOTH

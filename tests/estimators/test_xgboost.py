@@ -315,6 +315,17 @@ def test_callbacks_of_the_users(data):
     assert p[:2000].astype(float).mean() == pytest.approx(y[:2000].mean(), rel=1e-6)
 
 
+@pytest.mark.parametrize("booster", ["gbtree", "dart"])
+def test_closing_constant_of_a_tiny_rate(booster, data):
+    """It goes into the first tree, whose leaves dart multiplies."""
+    X, y = data
+    weight = np.where(y > 0, 1.0, 1e8)
+    drop = {"rate_drop": 0.5, "one_drop": 1} if booster == "dart" else {}
+    model = FocalXGBClassifier(booster=booster, **drop, **SMALL)
+    p = model.fit(X, y, sample_weight=weight).predict_proba(X)[:, 1]
+    assert (p * weight).sum() == pytest.approx(y.sum(), rel=1e-4)
+
+
 def test_continuing_after_early_stopping(data):
     """The best iteration of the first would cut off the trees of the second."""
     X, y = data

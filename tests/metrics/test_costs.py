@@ -59,7 +59,7 @@ def test_arguments_of_the_wrong_type():
         with pytest.raises(TypeError, match="threshold must be a number or None, got"):
             expected_cost([0, 1], [0.1, 0.2], fraud_cost=1.0, threshold=threshold)
     assert expected_cost([0, 1], [0.1, 9], fraud_cost=6.0, threshold=np.inf) == 3.0
-    with pytest.raises(TypeError, match="unexpected keyword argument 'fpp'"):
+    with pytest.raises(TypeError, match="has no parameter 'fpp'; did you mean fpr"):
         scorer("recall_at_fpr", fpp=0.1)
 
 

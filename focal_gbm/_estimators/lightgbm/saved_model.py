@@ -86,6 +86,12 @@ def _without_sizes(head: str) -> list[str]:
     return [line for line in head.split("\n") if not line.startswith("tree_sizes=")]
 
 
+def trees_of(model: str) -> list[str]:
+    """Return the texts of a model's trees, without their numbers."""
+    body = model.partition(FIRST_TREE)[2].partition(_LAST_TREE)[0]
+    return _NEXT_TREE.split(body)
+
+
 # Lines of a tree that a factor on its predictions multiplies.
 _PREDICTIONS = ("leaf_value", "leaf_const", "leaf_coeff", "internal_value", "shrinkage")
 
@@ -99,10 +105,7 @@ def mean_of(models: Sequence[str]) -> str:
     """
     head, *_ = models[0].partition(FIRST_TREE)
     factor = 1.0 / len(models)
-    trees = []
-    for model in models:
-        body = model.partition(FIRST_TREE)[2].partition(_LAST_TREE)[0]
-        trees += [_scaled(tree, factor) for tree in _NEXT_TREE.split(body)]
+    trees = [_scaled(tree, factor) for model in models for tree in trees_of(model)]
     blocks = (f"Tree={i}\n{tree}" for i, tree in enumerate(trees))
     parameters = models[0].partition("\nparameters:")
     return "".join(

@@ -77,7 +77,7 @@ def score_of_nothing(booster: Booster) -> float:
     return float(score)
 
 
-def _acting_start(booster: Booster, link: str) -> float:
+def acting_start(booster: Booster, link: str) -> float:
     """Return the raw score at which predictions begin: XGBoost 3 takes probabilities
     below 1e-6 and above 1 - 1e-6 for those."""
     start = _raw_start(booster, link)
@@ -130,8 +130,8 @@ def shifted(
     if part["name"] == "gblinear":
         part["model"]["weights"][-1] += rest
     else:
-        tree = _tree_model(model)["trees"][0]
-        rest /= part.get("weight_drop", [1.0])[0]  # of dart
+        tree, weight = weighted_trees(model)[0]
+        rest /= weight
         for i, child in enumerate(tree["left_children"]):
             if child == -1:
                 tree["split_conditions"][i] += rest
@@ -179,7 +179,7 @@ def mean_of(boosters: Sequence[Booster], link: str) -> Booster:
     joined["gbtree_model_param"]["num_trees"] = str(len(trees))
     booster = Booster()
     booster.load_model(_as_bytes(models[0]))
-    start = float(np.mean([_acting_start(booster, link) for booster in boosters]))
+    start = float(np.mean([acting_start(booster, link) for booster in boosters]))
     booster.set_param({"base_score": base_score(start, link)})
     # the round of early stopping is that of the first alone
     booster.set_attr(best_iteration=None, best_score=None)
@@ -226,6 +226,18 @@ def _tree_model(model: dict[str, Any]) -> dict[str, Any]:
     booster = model["learner"]["gradient_booster"]
     trees: dict[str, Any] = booster.get("gbtree", booster)["model"]  # or of dart
     return trees
+
+
+def weighted_trees(model: dict[str, Any]) -> list[tuple[dict[str, Any], float]]:
+    """Return the trees of a model in JSON, each with the factor on its leaves, which
+    only dart has."""
+    part = _tree_model(model)
+    trees = part["trees"]
+    # beside the trees from XGBoost 3.4 on
+    weights = part.get("weight_drop") or model["learner"]["gradient_booster"].get(
+        "weight_drop"
+    )
+    return list(zip(trees, weights or [1.0] * len(trees), strict=True))
 
 
 def describe(

@@ -1,4 +1,4 @@
-"""Lengths, times, reports and labels of rows, from any container."""
+"""Lengths, times, periods, reports and labels of rows, from any container."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from focal_gbm._validation import did_you_mean, equal_to, in_host_memory, native
+from focal_gbm._validation import (
+    as_float,
+    did_you_mean,
+    equal_to,
+    in_host_memory,
+    native,
+)
 
 # Dates and durations are whole microseconds: float64 has no room for them.
 _DAY = 86_400_000_000
@@ -45,6 +51,42 @@ class Times:
     def day_of(self, tick: Any) -> int:
         """Return the day of a tick, in days from the origin of the times."""
         return math.floor(tick) if self.kind == "numbers" else int(tick) // _DAY
+
+    def exactly(self, tick: Any) -> Fraction:
+        """Return a tick as an edge."""
+        if self.kind == "numbers":
+            return Fraction(repr(float(tick)))  # 0.1 is a tenth, as in a length
+        return Fraction(int(tick), _DAY)
+
+    def periods(self, origin: Fraction, length: Fraction) -> NDArray[Any]:
+        """Return how many whole periods of a length lie from an edge to each tick."""
+        begin, size = self.at(origin), self.at(length)
+        if self.kind != "numbers":
+            if size < 1:
+                msg = (
+                    f"period must last at least a microsecond, got {float(length)} days"
+                )
+                raise ValueError(msg)
+            whole: NDArray[Any] = (self.ticks - begin) // size
+            return whole
+        with np.errstate(over="ignore"):
+            counts: NDArray[Any] = np.floor((self.ticks - begin) / size)
+        most = float(np.abs(counts).max())
+        if most > 2**53:
+            msg = (
+                f"time lies {most:.3g} periods of {size:.6g} from the first one, which "
+                "float64 cannot count; pass a longer period"
+            )
+            raise ValueError(msg)
+        # a time next to an edge may be rounded across it
+        found, rows = np.unique(counts, return_inverse=True)
+        edges = [
+            [self.at(origin + (int(count) + one) * length) for one in (0, 1)]
+            for count in found
+        ]
+        low, high = np.array(edges, np.float64)[rows].T
+        counts += (self.ticks >= high).astype(float) - (self.ticks < low)
+        return counts
 
     def at(self, edge: Fraction) -> Any:
         """Return an edge as a number that times can be compared with."""
@@ -80,15 +122,15 @@ def length_of(value: Any, name: str, *, is_zero_allowed: bool = False) -> Fracti
         if not pd.isna(duration):
             micros = duration.to_timedelta64().astype("timedelta64[us]")
             days = Fraction(int(micros.astype(np.int64)), _DAY)
-    elif isinstance(value, Real) and not isinstance(value, (bool, np.bool_)):
-        if isinstance(value, Integral):
-            days = Fraction(int(value))
-        elif math.isfinite(value):
+    else:
+        number = as_float(value)
+        if number is None:
+            raise TypeError(msg)
+        if math.isfinite(number):
             # 0.1 is a tenth, not the number next to it: times near an edge tell them
             # apart
-            days = Fraction(repr(float(value)))
-    else:
-        raise TypeError(msg)
+            is_whole = isinstance(value, Integral)
+            days = Fraction(int(value) if is_whole else repr(number))
     if days is None or days < 0 or (days == 0 and not is_zero_allowed):
         raise ValueError(msg)
     return days
@@ -292,26 +334,44 @@ def reports_of(values: Any, times: Times) -> NDArray[Any]:
     n_rows = len(times.ticks)
     if len(series) == n_rows and series.isna().all():
         return np.full(n_rows, times.never)
-    reports = times_of(series, "reported", n_rows, may_miss=True)
-    if reports.kind != times.kind:
+    return like(times, series, "reported", n_rows, may_miss=True)
+
+
+def like(
+    times: Times, values: Any, name: str, n_values: int, *, may_miss: bool = False
+) -> NDArray[Any]:
+    """Return other times as ticks, in the kind and the zone of the rows' times."""
+    series = _series(values, name)
+    others = times_of(series, name, n_values, may_miss=may_miss)
+    if others.kind != times.kind:
         msg = (
-            f"reported holds {reports.kind} and time holds {times.kind}; pass the time "
-            "of each report, of the same kind as the times of the rows"
+            f"{name} holds {others.kind} and time holds {times.kind}; pass a time, of "
+            "the same kind as the times of the rows"
         )
         raise ValueError(msg)
-    if (reports.tz is None) != (times.tz is None):
-        with_zone, without = "reported", "time"
-        if reports.tz is None:
+    if (others.tz is None) != (times.tz is None):
+        with_zone, without = name, "time"
+        if others.tz is None:
             with_zone, without = without, with_zone
         msg = (
             f"{with_zone} has a time zone and {without} has none; give both the same "
             "one by dt.tz_localize of Pandas"
         )
         raise ValueError(msg)
-    if str(reports.tz) != str(times.tz):
+    if str(others.tz) != str(times.tz):
         converted = pd.to_datetime(series).dt.tz_convert(times.tz)
-        reports = times_of(converted, "reported", n_rows, may_miss=True)
-    return reports.ticks
+        others = times_of(converted, name, n_values, may_miss=may_miss)
+    return others.ticks
+
+
+def check_unit(length: Any, name: str, times: Times) -> None:
+    """Refuse a duration where times are numbers."""
+    if times.kind == "numbers" and isinstance(length, DURATIONS):
+        msg = (
+            f"{name}={length!r} is a duration, and time holds numbers, whose unit is "
+            f"not known; pass {name} as a number in that unit"
+        )
+        raise ValueError(msg)
 
 
 def positives_of(y: Any, n_rows: int, pos_label: Any) -> NDArray[np.bool_]:

@@ -1,0 +1,1 @@
+"""How long does a model in service take to answer?"""
