@@ -36,7 +36,7 @@ def test_every_function_that_documents_errors_has_a_case():
         for name, value in public_callables()
         if "\nRaises\n------" in (inspect.getdoc(value) or "")
     }
-    # they need the network, or a package that is absent, to fail
+    # they fail without the network, or without skl2onnx, and not by an argument
     documented -= {"datasets.fetch_credit_card_fraud", "export.register_onnx"}
     covered = {case.function for case in CASES}
     assert len(CASES) > 250
