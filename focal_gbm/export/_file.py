@@ -196,7 +196,10 @@ def load(path: str | os.PathLike[str], *, trusted: Sequence[str | type] = ()) ->
     source = Path(_checked_path(path))
     names = _names(trusted)
     imported_skops()
-    if source.exists() and not source.is_file():
+    if not source.exists():
+        msg = f"there is no file {source}; pass the path of a file that save wrote"
+        raise FileNotFoundError(msg)
+    if not source.is_file():
         msg = f"{source} is no file; pass the path of a file that save wrote"
         raise ModelFileError(msg)
     try:

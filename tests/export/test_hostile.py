@@ -120,6 +120,8 @@ def trap(tmp_path, monkeypatch):
 HOSTILE = {
     "function": node("FunctionNode", "os", "system"),
     "class": node("TypeNode", "os", "system"),
+    "built-in function": node("FunctionNode", "builtins", "eval"),
+    "built-in as a class": node("TypeNode", "builtins", "eval"),
     "imported function": node("FunctionNode", "focal_trap", "spring"),
     "object": node("ObjectNode", "focal_trap", "Spring", content=mapping()),
     "constructor": node(

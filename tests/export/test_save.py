@@ -359,7 +359,7 @@ def test_paths(tmp_path, monkeypatch):
         load(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*missing"):
         save(model, tmp_path / "missing" / "model")
-    with pytest.raises(FileNotFoundError, match="missing"):
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*missing"):
         load(tmp_path / "missing")
 
 
