@@ -261,7 +261,7 @@ def test_page_of_the_cluster(tmp_path):
             file.write(json.dumps(record) + "\n")
     page = page_of_cluster(path, bandwidth=10.0, latency=0.1)
     assert "takes 1.00 to 1.00 of the time with the log-loss" in page
-    assert "Seconds: on 1 and 2 workers alone" in page
+    assert "On 1 and 2\n  workers alone, where" in page
     errors = [line for line in page.splitlines() if "| bytes an iteration " in line]
     assert len(errors) == 5  # three coefficients, and the errors of each library
     for line in errors[3:]:

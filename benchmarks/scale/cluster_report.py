@@ -56,7 +56,7 @@ def read(path: Path) -> pd.DataFrame:
 def summary(run: dict[str, Any]) -> dict[str, Any]:
     """Return the shape of a run, and what an iteration costs by its fits.
 
-    Seconds are those of the fastest fits, bytes and memory the medians.
+    Seconds are the least, bytes and memory the medians.
     """
     few, more = run["trees"]
     low, high = (min(seconds) for seconds in run["seconds"])
@@ -252,9 +252,10 @@ extrapolated.
 
 ## What the objective adds
 
-An iteration on {shapes_of(runs, "objective")} (rows x columns): its time, the ratio to
-the library's own Dask estimator with its log-loss (of the fastest fits; low and high
-are of single rounds), histograms a tree, and bytes over the network.
+An iteration on {shapes_of(runs, "objective")} (rows x columns): its processor time on a
+worker, the ratio to the library's own Dask estimator with its log-loss (of the fits
+that took least; low and high are of single rounds), histograms a tree, and bytes over
+the network.
 "{OBJECTIVE}" is the library's estimator with
 `objective=FocalObjective(2.0)`; "{OURS}" is our estimator, which computes the
 scores of all rows after training, for its closing constant. That takes time for each
@@ -291,7 +292,9 @@ of iterations: what a fit costs once cancels.
   on {numbers(runs.loc[runs["part"] == "fit", "workers"])} workers.
 - Held out: {shapes_of(runs, "held out")},
   on {numbers(runs.loc[runs["part"] == "held out", "workers"])} workers.
-- Seconds: on {numbers(timed)} workers alone, where each had a core of its own.
+- Seconds are processor time of the busiest worker, which trains on one thread: what
+  else runs on the machine, and waiting for others, hardly count. On {numbers(timed)}
+  workers alone, where each had a core of its own.
 
 {markdown(checked(runs, coefficients), index=False)}
 
