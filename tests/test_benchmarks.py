@@ -135,8 +135,8 @@ def test_page_of_out_of_core(result):
 COSTS = {
     "bytes": [0.97, 1_500.0, 14_000.0],
     "seconds": [5e-9, 2e-8, 4e-7, 1e-3],
-    "seconds before": [8e-8, 1e-7, 0.2],
-    "memory": [13.0, 40.0, 5e6],
+    "seconds before": [8e-8, 1e-7, 3e-8, 0.2],
+    "memory": [13.0, 40.0, 6.0, 5e6],
 }
 
 
@@ -169,7 +169,8 @@ def runs_of(library):
 def test_the_cost_model_finds_the_coefficients_again(library, quantity):
     runs = runs_of(library)
     fitted = cost_model.fit(quantity, runs[runs["part"] == "fit"])
-    np.testing.assert_allclose(fitted, COSTS[quantity], rtol=1e-6)
+    has_term = cost_model.terms(quantity, runs).any()  # XGBoost has no sample
+    np.testing.assert_allclose(fitted, COSTS[quantity] * has_term, rtol=1e-6)
     np.testing.assert_allclose(cost_model.errors(quantity, fitted, runs), 0, atol=1e-9)
 
 

@@ -279,9 +279,12 @@ XGBoost, whose ring takes w - 1 steps to sum and w steps to pass the sums on
     seconds = d x rows x columns / w + e x rows / w + f x columns x histograms + g
 
 where `a` is 1 if every histogram goes whole over the network. What a fit does once
-(binning, most of all) and the peak memory of a worker above what it has before its rows
-come have a term of rows x columns / w, one of rows / w and a constant. The coefficients
-are >= 0 and have the least squared relative error.
+before its trees (binning, most of all) and the peak memory of a worker above what it
+has before its rows come have terms of rows x columns / w and of rows / w, and a
+constant. LightGBM finds bins in a sample of at most {cost_model.SAMPLED:,} rows of a
+worker, which has a term of its own: without it, held-out fits on one worker showed that
+the model predicted too much for many rows. The coefficients are >= 0 and have the least
+squared relative error.
 
 {markdown(listed(coefficients), index=False, disable_numparse=True)}
 
