@@ -1,15 +1,17 @@
 """Measure what training on a cluster costs, and predict it for larger ones.
 
-    python -m benchmarks.scale.cluster [--workers 1 2 3 4] [--rounds 3] [--bandwidth 10]
-        [--latency 0.1] [--to benchmarks/scale/results] [--report] [--small] [--write]
+    python -m benchmarks.scale.cluster [--workers 1 2 3 4] [--rounds 2]
+        [--bandwidth 10] [--latency 0.1] [--to benchmarks/scale/results] [--report]
+        [--small] [--write]
 
 trains FocalDaskLGBMClassifier and FocalDaskXGBClassifier on simulated rows, on Dask
 workers of one thread each on this machine. A fit of few trees and one of more give
-seconds and bytes over the network of an iteration: their difference leaves out what a
-fit costs once. A model (benchmarks/scale/cost_model.py) is fitted to part of the
-measurements, compared with the others, and extrapolated to 10 and 100 workers with
---bandwidth Gbit/s each and --latency milliseconds a message. The libraries' own
-estimators train beside ours, with their log-loss and with FocalObjective.
+processor seconds of a worker and bytes over the network of an iteration: their
+difference leaves out what a fit costs once. A model (benchmarks/scale/cost_model.py) is
+fitted to part of the measurements, compared with the others, and extrapolated to 10 and
+100 workers with --bandwidth Gbit/s each and --latency milliseconds a message. The
+libraries' own estimators train beside ours, with their log-loss and with
+FocalObjective.
 
 Measurements are appended to cluster.jsonl in the folder --to; a run skips those that it
 has, --report measures nothing, and --write writes benchmarks/scale/cluster.md.
@@ -67,7 +69,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = command("scale.cluster", __doc__)
     add = parser.add_argument
     add("--workers", type=int, nargs="+", default=[1, 2, 3, 4], help="[1 2 3 4]")
-    add("--rounds", type=int, default=3, help="fits of each number of trees [3]")
+    add("--rounds", type=int, default=2, help="fits of each number of trees [2]")
     add("--bandwidth", type=float, default=10.0, metavar="GBIT", help="a second [10]")
     add("--latency", type=float, default=0.1, metavar="MS", help="a message [0.1]")
     folder = Path(__file__).with_name("results")
@@ -173,17 +175,18 @@ def compared(
         for _ in range(rounds):
             for way, n_trees in product(ways, sizes):
                 client.run(forget_peak)
+                used = client.run(time.process_time)
                 began, before = time.perf_counter(), received()
                 booster = fitted(library, way, n_trees, rows)
-                seconds, sent = time.perf_counter() - began, received() - before
-                peaks = client.run(peak_memory)
-                memory = max(peaks[worker] - base[worker] for worker in base)
-                fits[way][n_trees].append((seconds, sent, memory))
+                wall, sent = time.perf_counter() - began, received() - before
+                seconds = most_above(used, client.run(time.process_time))
+                memory = most_above(base, client.run(peak_memory))
+                fits[way][n_trees].append((seconds, wall, sent, memory))
                 if n_trees == sizes[1]:
                     counts[way] = histograms(library, booster, FEW)
         for way in ways:
-            seconds, sent, memory = (
-                [[fit[i] for fit in fits[way][n]] for n in sizes] for i in range(3)
+            seconds, wall, sent, memory = (
+                [[fit[i] for fit in fits[way][n]] for n in sizes] for i in range(4)
             )
             yield {
                 "library": library,
@@ -195,9 +198,15 @@ def compared(
                 "histograms": counts[way],
                 "trees": sizes,
                 "seconds": seconds,
+                "wall": wall,
                 "bytes": sent,
                 "memory": memory,
             }
+
+
+def most_above(before: dict[str, float], after: dict[str, float]) -> float:
+    """Return the largest growth of a number of the workers."""
+    return max(after[worker] - before[worker] for worker in before)
 
 
 def more_trees(cells: int, n_workers: int) -> int:

@@ -56,7 +56,7 @@ def read(path: Path) -> pd.DataFrame:
 def summary(run: dict[str, Any]) -> dict[str, Any]:
     """Return the shape of a run, and what an iteration costs by its fits.
 
-    Seconds are those of the fastest fits, bytes and memory the medians.
+    Seconds are the least, bytes and memory the medians.
     """
     few, more = run["trees"]
     low, high = (min(seconds) for seconds in run["seconds"])
@@ -252,9 +252,10 @@ extrapolated.
 
 ## What the objective adds
 
-An iteration on {shapes_of(runs, "objective")} (rows x columns): its time, the ratio to
-the library's own Dask estimator with its log-loss (of the fastest fits; low and high
-are of single rounds), histograms a tree, and bytes over the network.
+An iteration on {shapes_of(runs, "objective")} (rows x columns): its processor time on a
+worker, the ratio to the library's own Dask estimator with its log-loss (of the fits
+that took least; low and high are of single rounds), histograms a tree, and bytes over
+the network.
 "{OBJECTIVE}" is the library's estimator with
 `objective=FocalObjective(2.0)`; "{OURS}" is our estimator, which computes the
 scores of all rows after training, for its closing constant. That takes time for each
@@ -278,9 +279,12 @@ XGBoost, whose ring takes w - 1 steps to sum and w steps to pass the sums on
     seconds = d x rows x columns / w + e x rows / w + f x columns x histograms + g
 
 where `a` is 1 if every histogram goes whole over the network. What a fit does once
-(binning, most of all) and the peak memory of a worker above what it has before its rows
-come have a term of rows x columns / w, one of rows / w and a constant. The coefficients
-are >= 0 and have the least squared relative error.
+before its trees (binning, most of all) and the peak memory of a worker above what it
+has before its rows come have terms of rows x columns / w and of rows / w, and a
+constant. LightGBM finds bins in a sample of at most {cost_model.SAMPLED:,} rows of a
+worker, which has a term of its own: without it, held-out fits on one worker showed that
+the model predicted too much for many rows. The coefficients are >= 0 and have the least
+squared relative error.
 
 {markdown(listed(coefficients), index=False, disable_numparse=True)}
 
@@ -291,7 +295,9 @@ of iterations: what a fit costs once cancels.
   on {numbers(runs.loc[runs["part"] == "fit", "workers"])} workers.
 - Held out: {shapes_of(runs, "held out")},
   on {numbers(runs.loc[runs["part"] == "held out", "workers"])} workers.
-- Seconds: on {numbers(timed)} workers alone, where each had a core of its own.
+- Seconds are processor time of the busiest worker, which trains on one thread: what
+  else runs on the machine, and waiting for others, hardly count. On {numbers(timed)}
+  workers alone, where each had a core of its own.
 
 {markdown(checked(runs, coefficients), index=False)}
 

@@ -7,8 +7,8 @@ that is fitted to measurements:
   sent, and an envelope for each histogram and worker;
 - seconds an iteration: the cells of a worker (rows x columns) that go into histograms,
   its rows, the histograms in which splits are sought, and a constant;
-- seconds before the first tree, and the peak memory of a worker: its cells, its rows
-  and a constant.
+- seconds before the first tree, and the peak memory of a worker: its cells, its rows,
+  for LightGBM the cells of the sample in which it finds bins, and a constant.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ BIN_BYTES = 16
 # but the last of a tree of 31 leaves; XGBoost: the splits of five of its six levels.
 LEAVES, LEVELS = 31, 6
 HISTOGRAMS = {"LightGBM": LEAVES - 1, "XGBoost": 2 ** (LEVELS - 1)}
+# Rows in which a worker of LightGBM finds bins (bin_construct_sample_cnt).
+SAMPLED = 200_000
 
 
 def histogram_bytes(library: str, columns: int) -> int:
@@ -108,7 +110,18 @@ def _seconds(runs: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
 
 
 def _once(runs: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    return {**_rows(runs), "constant": np.ones(len(runs))}
+    """Return the terms of a fit before its first tree.
+
+    LightGBM finds bins in a sample of its rows, XGBoost in all of them.
+    """
+    sampled = np.minimum(runs["rows"] / runs["workers"], SAMPLED)
+    return {
+        **_rows(runs),
+        "sampled rows x columns": sampled
+        * runs["columns"]
+        * (runs["library"] == "LightGBM"),
+        "constant": np.ones(len(runs)),
+    }
 
 
 def _rows(runs: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
