@@ -46,7 +46,7 @@ def read(path: Path) -> pd.DataFrame:
         raise SystemExit(msg)
     return pd.DataFrame(
         [
-            {**record["key"], **summary(run), "idle": record["idle"]}
+            {**summary(run), "idle": record["idle"]}
             for record in last.values()
             for run in record["runs"]
         ]
@@ -63,7 +63,7 @@ def summary(run: dict[str, Any]) -> dict[str, Any]:
     sent = [np.median(counts) for counts in run["bytes"]]
     iteration = (high - low) / (more - few)
     by_round = np.subtract(*reversed(run["seconds"])) / (more - few)
-    shape = ("library", "way", "rows", "columns", "workers", "is_timed")
+    shape = ("part", "library", "way", "rows", "columns", "workers", "is_timed")
     return {
         **{name: run[name] for name in (*shape, "histograms")},
         "seconds": iteration,
@@ -219,6 +219,21 @@ def floor(runs: pd.DataFrame) -> str:
     )
 
 
+def signs(runs: pd.DataFrame, coefficients: Coefficients) -> str:
+    """Return the median error of seconds by number of workers, in words."""
+    words = []
+    for library, of_library in usable(runs, "held out", "seconds").groupby("library"):
+        error = cost_model.errors(
+            "seconds", coefficients[str(library), "seconds"], of_library
+        )
+        by_workers = error.groupby(of_library["workers"]).median()
+        words.append(
+            f"{library} "
+            + ", ".join(f"{value:+.0%} on {n}" for n, value in by_workers.items())
+        )
+    return "; ".join(words)
+
+
 def shapes_of(runs: pd.DataFrame, part: str) -> str:
     """Return the rows and columns of a part, in words."""
     found = runs.loc[runs["part"] == part, ["rows", "columns"]].drop_duplicates()
@@ -239,6 +254,7 @@ def page(runs: pd.DataFrame, machines: str, *, bandwidth: float, latency: float)
     """
     coefficients = modelled(runs)
     table = extrapolated(coefficients, bandwidth=bandwidth, latency=latency)
+    by_workers = signs(runs, coefficients)
     timed = runs.loc[runs["is_timed"], "workers"]
     largest = runs["rows"].max()
     return f"""\
@@ -300,6 +316,9 @@ of iterations: what a fit costs once cancels.
   workers alone, where each had a core of its own.
 
 {markdown(checked(runs, coefficients), index=False)}
+
+The median error of seconds of held-out iterations, by workers: {by_workers}.
+Busy cores slow one another down, as those of a machine that trains on all of them would.
 
 The bytes are those that the loopback interface received. {floor(runs)}
 
