@@ -46,14 +46,15 @@ from benchmarks.scale.cost_model import BINS, LEAVES, LEVELS
 LIBRARIES = ("LightGBM", "XGBoost")
 WAYS = (cluster_report.OURS, cluster_report.OBJECTIVE, cluster_report.LOG_LOSS)
 OURS, OBJECTIVE, LOG_LOSS = WAYS
+# From few cells to many, as later fits use the memory that earlier ones freed.
 Parts = Mapping[str, Sequence[tuple[int, int]]]  # rows and columns
 PARTS: Parts = {
     "fit": ((50_000, 10), (50_000, 40), (200_000, 10), (200_000, 40), (400_000, 20)),
-    "held out": ((100_000, 20), (200_000, 80), (400_000, 10), (1_600_000, 20)),
+    "held out": ((100_000, 20), (400_000, 10), (200_000, 80), (1_600_000, 20)),
     "objective": ((400_000, 20),),
 }
 SMALL: Parts = {
-    "fit": ((2_000, 3), (2_000, 6)),
+    "fit": ((2_000, 3),),
     "held out": ((4_000, 4),),
     "objective": ((2_000, 3),),
 }
@@ -84,14 +85,13 @@ def main(words: Sequence[str] | None = None) -> None:
     if min(arguments.workers) < 1:
         parser.error(f"--workers must be >= 1, got {min(arguments.workers)}")
     with contextlib.ExitStack() as stack:
-        parts = PARTS
+        work = jobs(arguments.workers, PARTS, arguments.rounds)
         if arguments.small:
             arguments.to = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            arguments.workers, arguments.rounds, parts = [2], 1, SMALL
+            work = [job(SMALL, n_workers=2, rounds=1)]
         path = arguments.to / "cluster.jsonl"
         if not arguments.report:
             received()  # fails before work starts where nothing counts bytes
-            work = jobs(arguments.workers, parts, arguments.rounds)
             runner.run(work, path, n_jobs=1, limit=_LIMIT, packages=_PACKAGES)
         text = cluster_report.page(
             cluster_report.read(path),
@@ -105,7 +105,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def jobs(workers: Sequence[int], parts: Parts, rounds: int) -> list[runner.Job]:
-    """Return the jobs: the parts of each number of workers."""
+    """Return the jobs: a part on a number of workers, with a cluster of its own."""
     found = []
     for n_workers, (part, shapes) in product(workers, parts.items()):
         if n_workers not in FITTED and part != "held out":
@@ -115,23 +115,20 @@ def jobs(workers: Sequence[int], parts: Parts, rounds: int) -> list[runner.Job]:
             if part == "objective":
                 continue
             n_rounds, shapes = 1, [(n, k) for n, k in shapes if n <= 400_000]
-        ways = WAYS if part == "objective" else WAYS[:1]
-        found.append(
-            runner.Job(
-                {"part": part, "workers": n_workers},
-                lambda: None,
-                lambda _, args=(n_workers, shapes, ways, n_rounds): measure(*args),
-            )
-        )
+        found.append(job({part: shapes}, n_workers, n_rounds))
     return found
 
 
-def measure(
-    n_workers: int,
-    shapes: Sequence[tuple[int, int]],
-    ways: Sequence[str],
-    rounds: int,
-) -> dict[str, Any]:
+def job(parts: Parts, n_workers: int, rounds: int) -> runner.Job:
+    """Return the job of parts on one cluster."""
+    return runner.Job(
+        {"part": ", ".join(parts), "workers": n_workers},
+        lambda: None,
+        lambda _: measure(parts, n_workers, rounds),
+    )
+
+
+def measure(parts: Parts, n_workers: int, rounds: int) -> dict[str, Any]:
     """Return the records of fits on a cluster, and its traffic while nothing trains."""
     from distributed import Client, LocalCluster
 
@@ -146,15 +143,22 @@ def measure(
         Client(cluster) as client,
     ):
         few = rows_on(client, 1_000, 3)
-        for library, way in product(LIBRARIES, ways):
+        for library, way in product(LIBRARIES, WAYS[:2]):
             fitted(library, way, 2, few)  # libraries loaded, kernels compiled
         began, before = time.perf_counter(), received()
         time.sleep(1)
         idle = (received() - before) / (time.perf_counter() - began)
         runs = [
-            run
+            {"part": part, **run}
+            for part, shapes in parts.items()
             for n_rows, n_columns in shapes
-            for run in compared(client, n_rows, n_columns, ways, rounds)
+            for run in compared(
+                client,
+                n_rows,
+                n_columns,
+                WAYS if part == "objective" else WAYS[:1],
+                rounds,
+            )
         ]
     return {"idle": idle, "runs": runs}
 
@@ -236,7 +240,9 @@ def rows_on(client: Any, n_rows: int, n_columns: int) -> tuple[Any, Any]:
         X.append(da.from_delayed(features, (n, n_columns), np.float32))
         y.append(da.from_delayed(labels, (n,), np.float32))
         wait([features, labels])
-    return da.concatenate(X), da.concatenate(y)
+    rows = client.persist([da.concatenate(X), da.concatenate(y)])
+    wait(rows)
+    return tuple(rows)
 
 
 def part_of(pair: tuple[Any, Any], index: int) -> Any:

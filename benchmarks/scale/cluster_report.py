@@ -46,7 +46,7 @@ def read(path: Path) -> pd.DataFrame:
         raise SystemExit(msg)
     return pd.DataFrame(
         [
-            {**record["key"], **summary(run), "idle": record["idle"]}
+            {**summary(run), "idle": record["idle"]}
             for record in last.values()
             for run in record["runs"]
         ]
@@ -63,7 +63,7 @@ def summary(run: dict[str, Any]) -> dict[str, Any]:
     sent = [np.median(counts) for counts in run["bytes"]]
     iteration = (high - low) / (more - few)
     by_round = np.subtract(*reversed(run["seconds"])) / (more - few)
-    shape = ("library", "way", "rows", "columns", "workers", "is_timed")
+    shape = ("part", "library", "way", "rows", "columns", "workers", "is_timed")
     return {
         **{name: run[name] for name in (*shape, "histograms")},
         "seconds": iteration,
@@ -77,6 +77,9 @@ def summary(run: dict[str, Any]) -> dict[str, Any]:
 def usable(runs: pd.DataFrame, part: str, quantity: str) -> pd.DataFrame:
     """Return the runs of our estimators that show a quantity."""
     ours = runs[(runs["part"] == part) & (runs["way"] == OURS)]
+    if quantity == "memory":  # less than the rows: earlier fits left free memory
+        own = 4 * ours["rows"] * ours["columns"] / ours["workers"]
+        return ours[ours["memory"] > own]
     return ours[ours["is_timed"]] if quantity.startswith("seconds") else ours
 
 
@@ -136,7 +139,7 @@ def added(runs: pd.DataFrame) -> pd.DataFrame:
                     "workers": workers,
                     "estimator": run["way"],
                     "ms": run["seconds"] * 1e3,
-                    "ratio": run["seconds"] / own["seconds"],
+                    "ratio": np.median(ratios),
                     "low": ratios.min(),
                     "high": ratios.max(),
                     "histograms": run["histograms"],
@@ -214,9 +217,24 @@ def floor(runs: pd.DataFrame) -> str:
     if alone.empty:
         return without
     return (
-        "With one worker, which needs no\nhistograms of others, an iteration took "
+        "With one worker, which\nneeds no histograms of others, an iteration took "
         f"{alone.max() / 1e3:.0f} kB at most. {without}"
     )
+
+
+def signs(runs: pd.DataFrame, coefficients: Coefficients) -> str:
+    """Return the median error of seconds by number of workers, in words."""
+    words = []
+    for library, of_library in usable(runs, "held out", "seconds").groupby("library"):
+        error = cost_model.errors(
+            "seconds", coefficients[str(library), "seconds"], of_library
+        )
+        by_workers = error.groupby(of_library["workers"]).median()
+        words.append(
+            f"{library} "
+            + ", ".join(f"{value:+.0%} on {n}" for n, value in by_workers.items())
+        )
+    return "; ".join(words)
 
 
 def shapes_of(runs: pd.DataFrame, part: str) -> str:
@@ -239,6 +257,8 @@ def page(runs: pd.DataFrame, machines: str, *, bandwidth: float, latency: float)
     """
     coefficients = modelled(runs)
     table = extrapolated(coefficients, bandwidth=bandwidth, latency=latency)
+    by_workers = signs(runs, coefficients)
+    rounds = runs.loc[runs["part"] == "objective", "by round"].str.len().max()
     timed = runs.loc[runs["is_timed"], "workers"]
     largest = runs["rows"].max()
     return f"""\
@@ -252,11 +272,10 @@ extrapolated.
 
 ## What the objective adds
 
-An iteration on {shapes_of(runs, "objective")} (rows x columns): its processor time on a
-worker, the ratio to the library's own Dask estimator with its log-loss (of the fits
-that took least; low and high are of single rounds), histograms a tree, and bytes over
-the network.
-"{OBJECTIVE}" is the library's estimator with
+An iteration on {shapes_of(runs, "objective")} (rows x columns): processor time of a
+worker, its ratio to the library's own Dask estimator with log-loss (the median of
+{rounds} rounds, the lowest and the highest), histograms a tree, and bytes over the
+network. "{OBJECTIVE}" is the library's estimator with
 `objective=FocalObjective(2.0)`; "{OURS}" is our estimator, which computes the
 scores of all rows after training, for its closing constant. That takes time for each
 tree.
@@ -298,10 +317,17 @@ of iterations: what a fit costs once cancels.
 - Seconds are processor time of the busiest worker, which trains on one thread: what
   else runs on the machine, and waiting for others, hardly count. On {numbers(timed)}
   workers alone, where each had a core of its own.
+- Memory is left out where it grew by less than the rows take, because earlier fits had
+  left free memory in the worker.
 
 {markdown(checked(runs, coefficients), index=False)}
 
+Median error of seconds of held-out iterations, by workers: {by_workers}.
+Busy cores slow one another down, as those of a machine that trains on all of them do.
+
 The bytes are those that the loopback interface received. {floor(runs)}
+Once in a fit, whatever its trees, Dask may move the scores of a partition, 8 bytes a
+row, to another worker; the bytes of an iteration of few trees and many rows show it.
 
 Iterations of the shapes that were held out:
 
