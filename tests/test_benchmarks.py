@@ -378,14 +378,15 @@ def test_models_train_on_categories(name):
     "model", [m for m in models.MODELS if m.space], ids=lambda m: m.name
 )
 def test_first_trials_lie_in_the_space(model):
+    fixed = {n: v[0] for n, v in model.space.items() if isinstance(v, list)}
     assert set(model.first) <= set(model.space)
-    for name, (method, values, _) in model.space.items():
-        if method == "suggest_categorical":
-            (choices,) = values
-            assert model.first.get(name, choices[0]) in choices
+    assert set(model.space) <= set(model.first | fixed)
+    for name, value in model.first.items():
+        values = model.space[name]
+        if isinstance(values, list):
+            assert value in values
         else:
-            low, high = values
-            assert low <= model.first[name] <= high
+            assert values[0] <= value <= values[1]
 
 
 def results_of(tmp_path, sets, overlap, tuned=True):

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 from libraries import slow
+from scripts import EXAMPLES, load_example
 
 from focal_gbm.datasets import make_transactions
 from focal_gbm.metrics import recall_at_alert_rate, recall_at_fpr
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 EXAMPLE = EXAMPLES / "detect_fraud.py"
 # these write all rows into a file
 SLOW = partial(pytest.param, marks=pytest.mark.slow)
@@ -31,10 +29,7 @@ def cards():
 @pytest.fixture(scope="module")
 def example():
     """The example as a module."""
-    spec = importlib.util.spec_from_file_location("detect_fraud", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("detect_fraud")
 
 
 @pytest.fixture

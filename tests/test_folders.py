@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
 import subprocess
@@ -20,8 +19,8 @@ import pytest
 import xgboost as xgb
 from libraries import LIGHTGBM, XGBOOST, XGBOOST_VERSION, slow
 from scipy.special import expit
+from scripts import EXAMPLES, load_example
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 BOTH = pytest.mark.parametrize(
     "library",
     [
@@ -37,21 +36,14 @@ BOTH = pytest.mark.parametrize(
 )
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def train_on_folder():
-    return load("train_on_folder")
+    return load_example("train_on_folder")
 
 
 @pytest.fixture(scope="module")
 def score_folder():
-    return load("score_folder")
+    return load_example("score_folder")
 
 
 @pytest.fixture

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
@@ -17,13 +15,14 @@ import pytest
 import xgboost as xgb
 from libraries import BOTH, LIGHTGBM
 from scipy.special import expit, logit
+from scripts import EXAMPLES, load_example
 from sklearn.metrics import average_precision_score
 
 ray = pytest.importorskip("ray", reason="needs the extra [ray]")
 pytest.importorskip("ray.train", reason="needs the extra [ray]")
 
 pytestmark = pytest.mark.slow
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "train_with_ray.py"
+EXAMPLE = EXAMPLES / "train_with_ray.py"
 N, TREES = 20_000, 30
 FEATURES = ["a", "b", "c", "d"]
 
@@ -44,10 +43,7 @@ def make_frame(n_rows, seed):
 
 @pytest.fixture(scope="module")
 def example():
-    spec = importlib.util.spec_from_file_location("train_with_ray", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("train_with_ray")
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -17,6 +15,7 @@ import pytest
 import xgboost as xgb
 from libraries import BOTH, LIBRARIES, XGBOOST_VERSION
 from scipy.special import expit
+from scripts import EXAMPLES, load_example
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier
@@ -25,7 +24,7 @@ from focal_gbm import FocalClassifierCV, FocalLGBMClassifier, FocalXGBClassifier
 
 pytest.importorskip("fastapi", reason="needs the extra [serve]")
 pytest.importorskip("uvicorn", reason="needs the extra [serve]")
-PATH = Path(__file__).resolve().parent.parent / "examples" / "serve.py"
+PATH = EXAMPLES / "serve.py"
 SHOPS = ["b", "c", "a"]  # not in the order of the alphabet
 CATEGORIES = {"shop": SHOPS, "code": [5, 6, 7]}
 
@@ -33,10 +32,7 @@ CATEGORIES = {"shop": SHOPS, "code": [5, 6, 7]}
 @pytest.fixture(scope="module")
 def serve():
     """The example as a module."""
-    spec = importlib.util.spec_from_file_location("serve", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("serve")
 
 
 @pytest.fixture(scope="module")

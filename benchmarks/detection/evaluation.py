@@ -44,7 +44,8 @@ from benchmarks.common.commands import command
 from benchmarks.common.data import MOST_ROWS, Load, Split
 from benchmarks.common.measures import measures, warm_up
 from benchmarks.detection.models import BY_NAME, MODELS, Model
-from benchmarks.detection.spaces import Parameters, draw
+from benchmarks.detection.spaces import Parameters
+from focal_gbm._estimators.ranges import draw
 
 FILE = Path(__file__).with_name("results") / "detection.jsonl"
 REPEATS, TRIALS = 5, 25
@@ -86,7 +87,7 @@ def tune(model: Model, n_trials: int, seed: int, split: Split) -> Parameters:
     parts = folds(split)
 
     def score(trial: Any) -> float:
-        parameters = draw(model.space or {}, trial)
+        parameters = draw(trial, model.space or {})
         values = []
         for train, valid in parts:
             estimator = model.build(y[train], seed, **parameters)

@@ -5,52 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
+from focal_gbm._estimators.ranges import Ranges, all_ranges
 
 Parameters = dict[str, Any]
-# The method of an Optuna trial that draws a parameter, and its arguments.
-Draw = tuple[str, tuple[Any, ...], dict[str, Any]]
-Space = dict[str, Draw]
+Space = Ranges
 
 
-class _Recorder:
-    """Record the calls that would draw from a trial."""
-
-    def __init__(self) -> None:
-        self.space: Space = {}
-
-    def __getattr__(self, method: str) -> Any:
-        def record(name: str, *values: Any, **kwargs: Any) -> None:
-            self.space[name] = (method, values, kwargs)
-
-        return record
-
-
-def _choice(*values: Any) -> Draw:
-    return "suggest_categorical", (list(values),), {}
-
-
-def _space_of(kind: Any) -> Space:
+def _space_of(kind: Any) -> dict[str, Any]:
     """Return the ranges of ``suggest_params``.
 
     The weight of a class is drawn as a power of the ratio of the classes, which has the
     same range in each fold.
     """
-    recorder = _Recorder()
-    kind.suggest_params(recorder, y=[0, 0, 1])
     names = {"scale_pos_weight": "weight_power"}
-    space = {names.get(name, name): call for name, call in recorder.space.items()}
-    return space | {"weight_power": ("suggest_float", (0.0, 1.0), {})}
+    ranges = all_ranges(kind._tree_ranges, ratio=2.0)
+    space = {names.get(name, name): values for name, values in ranges.items()}
+    return space | {"weight_power": (0.0, 1.0, "")}
 
 
-def _without_loss(space: Space) -> Space:
+def _without_loss(space: Space) -> dict[str, Any]:
     of_loss = {"focal_gamma", "max_step", "start"}
-    return {name: call for name, call in space.items() if name not in of_loss}
+    return {name: values for name, values in space.items() if name not in of_loss}
 
 
 FOCAL_LIGHTGBM = _space_of(FocalLGBMClassifier)
 FOCAL_XGBOOST = _space_of(FocalXGBClassifier)
-_STEP: Space = {"max_delta_step": _choice(0.0, 1.0, 4.0)}
-_BASE_RATE: Space = {"boost_from_average": _choice(True, False)}
+_STEP = {"max_delta_step": [0.0, 1.0, 4.0]}
+_BASE_RATE = {"boost_from_average": [True, False]}
 LIGHTGBM: Space = _without_loss(FOCAL_LIGHTGBM) | _STEP | _BASE_RATE
 XGBOOST: Space = _without_loss(FOCAL_XGBOOST) | _STEP
 # Parameters with one meaning have one range in all libraries.
@@ -60,9 +41,9 @@ CATBOOST: Space = {
     "l2_leaf_reg": FOCAL_XGBOOST["reg_lambda"],
     "rsm": FOCAL_XGBOOST["colsample_bytree"],
     "subsample": FOCAL_XGBOOST["subsample"],
-    "bootstrap_type": _choice("Bernoulli"),
+    "bootstrap_type": ["Bernoulli"],
     "depth": FOCAL_XGBOOST["max_depth"],
-    "border_count": _choice(254, 1023),
+    "border_count": [254, 1023],
     "weight_power": FOCAL_XGBOOST["weight_power"],
     **_BASE_RATE,
 }
@@ -131,11 +112,3 @@ FIRST_CATBOOST: Parameters = {
     "weight_power": 0.0,
     "boost_from_average": True,
 }
-
-
-def draw(space: Space, trial: Any) -> Parameters:
-    """Draw the parameters of an Optuna trial."""
-    return {
-        name: getattr(trial, method)(name, *values, **kwargs)
-        for name, (method, values, kwargs) in space.items()
-    }

@@ -31,7 +31,7 @@ from benchmarks.common.commands import command
 from benchmarks.common.runner import machine
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 from focal_gbm.export import ModelFileError, load, save
-from focal_gbm.export._file import _replace
+from focal_gbm.export._file import _PART, _replace
 
 ESTIMATORS = {"lightgbm": FocalLGBMClassifier, "xgboost": FocalXGBClassifier}
 QUIET = {"lightgbm": {"verbose": -1}, "xgboost": {}}
@@ -109,7 +109,7 @@ def measure(library: str, n_saves: int, trees: int, way: str, *, seed: int) -> R
                 save(load(folder / "0"), path)
             else:
                 strange += not any(np.array_equal(found, p) for p in models)
-        for part in path.parent.glob(".*.part"):
+        for part in path.parent.glob(_PART.format("*")):
             os.utime(part, (0, 0))  # hours pass
         save(load(folder / "0"), path)
         return {
@@ -147,7 +147,7 @@ def _seconds_of_two_saves(folder: Path, path: Path) -> float:
 
 
 def _left_overs(path: Path) -> int:
-    return len(list(path.parent.glob(".focal_gbm-*.part")))
+    return len(list(path.parent.glob(_PART.format("*"))))
 
 
 def page(arguments: Any, records: list[Record]) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 from dask import array as da
 from dask import dataframe as dd
 from dask import delayed
-from distributed import CancelledError, Client, Future, get_client
+from distributed import Client, Future, get_client, wait
 from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 
@@ -92,8 +92,8 @@ def on_workers(client: Client) -> Iterator[None]:
     watcher.start()
     try:
         yield
-    except (Exception, CancelledError) as error:
-        raised: BaseException = error
+    except Exception as error:
+        raised = error
         if lost:
             msg = f"workers were lost in the training: {', '.join(sorted(lost))}"
             raised = RuntimeError(msg)
@@ -399,11 +399,24 @@ def cluster_constant(
     partition.
     """
     scorer = delayed(raw_of)
-    raws = client.persist([delayed(_raw)(scorer, _fields(part)) for part in parts])
+    raws = client.compute([delayed(_raw)(scorer, _fields(part)) for part in parts])
+    wait(raws)
+    where = client.who_has(raws)  # Dask alone would move scores to idle workers
 
     def expected(constant: float) -> tuple[float, float]:
-        tasks = [delayed(_expected)(training, raw, constant) for raw in raws]
-        sums = np.array(client.gather(client.compute(tasks))).sum(axis=0)
+        tasks = [
+            client.submit(
+                _expected,
+                training,
+                raw,
+                constant,
+                workers=where[raw.key],
+                allow_other_workers=True,  # if that worker is lost
+                pure=False,
+            )
+            for raw in raws
+        ]
+        sums = np.array(client.gather(tasks)).sum(axis=0)
         return float(sums[0]), float(sums[1])
 
     return training.closing_root(expected, total)
