@@ -65,8 +65,8 @@ def register_onnx() -> None:
     of the model computes in the type of the columns: in float32, a row next to a
     threshold may fall on its other side.
 
-    XGBoost adds its leaves in float32, the graph in float64: log-odds differ by a few
-    1e-6. The steps of ``calibration="isotonic"`` can enlarge that difference.
+    XGBoost adds its leaves in float32, the graph in float64: log-odds differ by less
+    than 1e-5. The steps of ``calibration="isotonic"`` can enlarge that difference.
 
     A column of categories contains the numbers that the booster was trained with, those
     of an ``OrdinalEncoder`` or the codes of a pandas column, and NaN for a missing
