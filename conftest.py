@@ -1,4 +1,4 @@
-"""Set-up of the doctests and of the pages; that of the tests is in tests/conftest.py."""
+"""Set-up of the doctests and pages; that of the tests is in tests/conftest.py."""
 
 from __future__ import annotations
 

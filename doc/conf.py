@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "doc"))  # gallery_order
 
-import focal_gbm
+import focal_gbm  # noqa: E402
 
 project = "focal_gbm"
 author = "The focal_gbm developers"
@@ -42,7 +43,14 @@ include_patterns = [
     "CONTRIBUTING.md",
     "tests/README.md",
 ]
-exclude_patterns = ["doc/_*", "doc/gallery/*.ipynb", "**/.*", "build", ".*", "tests/*/**"]
+exclude_patterns = [
+    "doc/_*",
+    "doc/gallery/*.ipynb",
+    "**/.*",
+    "build",
+    ".*",
+    "tests/*/**",
+]
 nitpicky = True  # a reference without a target is an error
 nitpick_ignore_regex = [(r"py:.*", r"(?!focal_gbm\b).*")]  # other libraries' objects
 
@@ -82,6 +90,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "write_computation_times": False,
     "show_signature": False,
     "min_reported_time": 1e9,
     "abort_on_example_error": True,
@@ -99,18 +108,22 @@ warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 def own_members(name: str) -> dict[str, list[str]]:
     """Return the public methods and properties that a class has from this package.
 
-    What the classes inherit from LightGBM, XGBoost and scikit-learn is documented there.
+    What the classes inherit from LightGBM, XGBoost and scikit-learn is documented
+    there; properties that a docstring lists as attributes are not repeated.
     """
     module, _, attribute = name.rpartition(".")
     cls: Any = getattr(importlib.import_module(module), attribute)
+    listed = "\n".join(inspect.getdoc(parent) or "" for parent in cls.__mro__)
     found: dict[str, list[str]] = {"methods": [], "properties": []}
     for member in sorted(x for x in dir(cls) if not x.startswith("_")):
         value = inspect.getattr_static(cls, member)
         function = value.fget if isinstance(value, property) else getattr(cls, member)
         home = getattr(function, "__module__", None) or ""
         if home.startswith("focal_gbm") and inspect.getdoc(function):
-            kind = "properties" if isinstance(value, property) else "methods"
-            found[kind].append(member)
+            if not isinstance(value, property):
+                found["methods"].append(member)
+            elif not re.search(rf"^{member} :", listed, re.MULTILINE):
+                found["properties"].append(member)
     return found
 
 

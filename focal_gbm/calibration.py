@@ -22,6 +22,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
+from focal_gbm._doc_links import DocLinkMixin
 from focal_gbm._validation import (
     Float64Array,
     check_count,
@@ -88,7 +89,7 @@ _BASES: dict[str, Callable[[Float64Array, _Scale], Float64Array]] = {
 }
 
 
-class LogOddsCalibrator(BaseEstimator):
+class LogOddsCalibrator(DocLinkMixin, BaseEstimator):
     """Monotone map from log-odds to log-odds, fitted to labels by log-loss.
 
     Use it to correct the probabilities of a model with labels of rows on which the
@@ -415,7 +416,7 @@ def _choose(
     return chosen
 
 
-class PriorShift(BaseEstimator):
+class PriorShift(DocLinkMixin, BaseEstimator):
     """Correction of log-odds for a fraud rate that differs from that of training.
 
     Use it if negatives were dropped for training, or if the fraud rate has changed. If

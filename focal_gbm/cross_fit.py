@@ -16,6 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import check_is_fitted
 
+from focal_gbm._doc_links import DocLinkMixin
 from focal_gbm._estimators.calibrated import copies_of
 from focal_gbm._estimators.classifier import FocalClassifierMixin
 from focal_gbm._estimators.columns import check_fixed_categories, in_memory
@@ -53,7 +54,9 @@ _PATIENCE = 60
 _SEEDS = 2**31  # LightGBM's are 32-bit integers with a sign
 
 
-class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class FocalClassifierCV(
+    DocLinkMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Classifier that chooses the size of its trees, and their number, by folds.
 
     Use it where one model with default settings is not enough and a search is too much
@@ -133,7 +136,7 @@ class FocalClassifierCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         line), "trained_trees" and "fit_time" in seconds.
     n_features_in_ : int
         Number of columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns of a data frame.
 
     See Also

@@ -22,6 +22,7 @@ from scipy.stats import norm
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
+from focal_gbm._doc_links import DocLinkMixin
 from focal_gbm._validation import (
     Float64Array,
     check_count,
@@ -378,7 +379,7 @@ def _listed(labels: list[Hashable]) -> str:
 
 
 @suggest_parameters
-class ReportingDelay(BaseEstimator):
+class ReportingDelay(DocLinkMixin, BaseEstimator):
     """Probability that a fraud of a given age has been reported.
 
     Use it to find out how many frauds of the last days or weeks are not known yet, and

@@ -161,7 +161,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         :class:`FocalMetric` takes, a FocalMetric, a callable of labels and
         probabilities, or a list of them. All are measured on the probabilities.
         XGBoost minimises metrics that it does not know, so metrics of
-        :class:`FocalMetric` that grow with skill are negated and reported as "neg_...".
+        :class:`FocalMetric` that grow with skill are negated and named ``neg_...``.
 
     Attributes
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import focal_gbm
 PACKAGE = Path(focal_gbm.__file__).parent
 # A module imports only from modules that stand before it here.
 ORDER = (
+    "_doc_links",
     "_validation",
     "_times",
     "_kernels.formulas",
@@ -209,3 +211,50 @@ def test_texts_use_plain_words():
     ]
     assert TEXTS
     assert not found, "\n".join(found)
+
+
+API_PAGES = (ROOT / "doc/api/index.md").read_text()
+
+
+def api_pages():
+    """Return the names of the API pages, as Sphinx writes them."""
+    module, names = "", []
+    for line in API_PAGES.splitlines():
+        if match := re.match(r"\.\. (?:currentmodule|module):: (\S+)", line):
+            module = match[1]
+        elif match := re.match(r"   ([A-Za-z_.]+)$", line):
+            names.append(f"{module}.{match[1]}")
+    return names
+
+
+def test_every_public_object_has_an_api_page():
+    public = set()
+    for name in focal_gbm.__all__:
+        value = getattr(focal_gbm, name)
+        if not isinstance(value, type(focal_gbm)):
+            public.add(f"focal_gbm.{name}")
+        else:
+            names = getattr(value, "__all__", ())
+            public |= {f"focal_gbm.{name}.{inner}" for inner in names}
+    pages = api_pages()
+    assert len(pages) == len(set(pages))
+    assert public - {"focal_gbm.export.SKOPS_TRUSTED"} <= set(pages)
+
+
+def test_the_representation_links_to_the_api_pages():
+    from sklearn.base import BaseEstimator
+    from sklearn.utils import estimator_html_repr
+
+    pages = api_pages()
+    found = []
+    for page in pages:
+        home, _, name = page.rpartition(".")
+        if home == "focal_gbm.dask":
+            pytest.importorskip("distributed", reason="needs dask.distributed")
+        cls = getattr(importlib.import_module(home), name)
+        if isinstance(cls, type) and issubclass(cls, BaseEstimator):
+            link = f"/doc/api/generated/{page}.html"
+            assert link in estimator_html_repr(cls())
+            found.append(name)
+    assert {"FocalLGBMClassifier", "FocalXGBClassifier", "ReportingDelay"} <= {*found}
+    assert len(found) == 8

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from focal_gbm._doc_links import DocLinkMixin
 from focal_gbm._estimators.calibrated import CalibratedMixin
 from focal_gbm._estimators.class_weights import class_weights, weighted_loss
 from focal_gbm._estimators.fit_state import FitState
@@ -85,7 +86,7 @@ def with_parameters_of(parent: Any) -> Callable[[Any], Any]:
     return decorate
 
 
-class FocalClassifierMixin(CalibratedMixin, FitState):
+class FocalClassifierMixin(DocLinkMixin, CalibratedMixin, FitState):
     """The part of a classifier that does not depend on the library underneath."""
 
     focal_gamma: float

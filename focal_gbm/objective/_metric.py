@@ -75,8 +75,8 @@ class FocalMetric:
         Name in the results of the booster. None: the value of ``metric``. XGBoost takes
         the direction of early stopping from the name and minimises metrics that it does
         not know. For XGBoost the rank metrics are therefore negated and called
-        "neg_...", and losses with names like "premium" or "map_cost" are called
-        "loss_...".
+        ``neg_...``, and losses with names like "premium" or "map_cost" are called
+        ``loss_...``.
 
     Examples
     --------
