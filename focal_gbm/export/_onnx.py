@@ -75,7 +75,9 @@ def register_onnx() -> None:
     dense rows in the fit too.
 
     Set ``threshold_`` of the classifier (``estimator_.threshold_`` of a
-    FocalClassifierCV) before the conversion to alert above another probability.
+    FocalClassifierCV) before the conversion to alert above another probability. A row
+    at ``threshold_`` is negative; :func:`focal_gbm.metrics.alert_threshold` counts a
+    row at its threshold as an alert.
     skl2onnx (1.17 to 1.20) drops the threshold of a ``TunedThresholdClassifierCV``.
 
     Examples
