@@ -71,7 +71,7 @@ if find_spec("shap"):
     import shap
 
     explanation = shap.TreeExplainer(model)(alerts)
-    print(explanation.shape, np.allclose(explanation.values, of_columns))  # noqa: PD011
+    print(explanation.shape, np.allclose(explanation.values, of_columns))
 
 # %%
 # Reasons in words
@@ -136,10 +136,10 @@ for index, name in shown.items():
 
 # %%
 # Columns that lowered the log-odds are no reasons for an alert, but help a reviewer who
-# doubts it. The picture has both.
+# doubts it.
 #
-# One alert as a picture
-# ----------------------
+# Two alerts as a picture
+# -----------------------
 from scipy.special import expit, logit
 
 
@@ -151,11 +151,13 @@ def draw(index, ax):
     ax.barh(values.index, values, left=ends - values, color=colours)
     for place, (value, end) in enumerate(zip(values, ends, strict=True)):
         at = max(end, end - value) + 0.1
-        ax.text(at, place, f"{value:+.1f}", va="center", fontsize="small")
-    ax.axvline(constant, color="0.6", linestyle=":")
-    ax.axvline(ends.iloc[-1], color="0.3")
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        ax.text(at, place, f"{value:+.1f}", va="center", fontsize="small", bbox=box)
+    ax.axvline(constant, color="0.6", linestyle=":", zorder=0)
+    ax.axvline(ends.iloc[-1], color="0.3", zorder=0)
     ax.invert_yaxis()
-    ax.margins(x=0.15)
+    ax.use_sticky_edges = False
+    ax.margins(x=0.1)
     ax.set_xlabel("Log-odds, from the constant (dotted) to the score (solid)")
     above = ax.secondary_xaxis("top", functions=(expit, logit))
     above.set_xticks(ticks := [0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99])
@@ -163,10 +165,11 @@ def draw(index, ax):
     above.set_xlabel("Probability")
 
 
-figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
-index = shown[shown != "genuine"].index[0]
-draw(index, ax)
-ax.set_title(f"An alert of probability {probability[index]:.2f}")
+figure, axes = plt.subplots(2, figsize=(7, 7), layout="constrained")
+for ax, name in zip(axes, ("skimmed terminal", "genuine"), strict=True):
+    index = shown[shown == name].index[-1]
+    draw(index, ax)
+    ax.set_title(f"Alert of probability {probability[index]:.2f}: {name}")
 
 # %%
 # What a calibrator does to the sum
