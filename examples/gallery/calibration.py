@@ -35,18 +35,17 @@ size = {"n_estimators": 60, "random_state": 0}
 model = FocalXGBClassifier(**size).fit(X[is_training], y[is_training])
 
 rows = {"training": is_training, "later": is_later, "test": is_test}
-pd.DataFrame(
-    {
-        name: {
-            "rows": of.sum(),
-            "frauds": y[of].sum(),
-            "predicted / observed": calibration_in_the_large(
-                y[of], model.predict_proba(X[of])[:, 1]
-            ),
-        }
-        for name, of in rows.items()
+table = {
+    name: {
+        "rows": of.sum(),
+        "frauds": y[of].sum(),
+        "predicted / observed": calibration_in_the_large(
+            y[of], model.predict_proba(X[of])[:, 1]
+        ),
     }
-).T.round(2)
+    for name, of in rows.items()
+}
+pd.DataFrame.from_dict(table, orient="index").round(2)
 
 # %%
 # The mean probability of the training rows is the observed rate, by construction. Later
@@ -86,7 +85,8 @@ models = {
     "calibrate on two weeks": by_weeks,
 }
 p_of = {name: m.predict_proba(X[is_test])[:, 1] for name, m in models.items()}
-pd.DataFrame({name: measures(p) for name, p in p_of.items()}).T.round(4)
+table = {name: measures(p) for name, p in p_of.items()}
+pd.DataFrame.from_dict(table, orient="index").round(4)
 
 # %%
 # A slope below 1 is the sign of over-fitting: high probabilities are too high and low
@@ -97,7 +97,7 @@ from focal_gbm.plotting import ReliabilityDisplay
 figure, ax = plt.subplots(figsize=(6, 5))
 for name, p in p_of.items():
     ReliabilityDisplay.from_predictions(y[is_test], p, n_bins=8, name=name, ax=ax)
-ax.set_title("Observed against predicted rates, test rows")
+_ = ax.set_title("Observed against predicted rates, test rows")
 
 # %%
 # Which method, and why
@@ -148,7 +148,7 @@ for method, losses in held_out.items():
     }
     chosen = method if gain.mean() > error else chosen
 print(f"chosen: {chosen}")
-pd.DataFrame(table).T.convert_dtypes().round(5)
+pd.DataFrame.from_dict(table, orient="index").round(5)
 
 # %%
 # How many frauds a calibrator needs
@@ -196,7 +196,8 @@ models = {
     ),
 }
 p_of = {name: m.predict_proba(X[is_test])[:, 1] for name, m in models.items()}
-pd.DataFrame({name: measures(p) for name, p in p_of.items()}).T.round(4)
+table = {name: measures(p) for name, p in p_of.items()}
+pd.DataFrame.from_dict(table, orient="index").round(4)
 
 # %%
 figure, ax = plt.subplots(figsize=(6, 5))
@@ -204,7 +205,7 @@ for name in ("a tenth of the negatives", "the same, PriorShift"):
     ReliabilityDisplay.from_predictions(
         y[is_test], p_of[name], n_bins=8, name=name, ax=ax
     )
-ax.set_title("A tenth of the negatives, test rows")
+_ = ax.set_title("A tenth of the negatives, test rows")
 
 # %%
 # A fraud rate that changes
