@@ -112,9 +112,9 @@ booster = complete(booster, batches, objective=objective)
 # rate.
 booster.save_model(folder / "model.txt")
 plain = lgb.Booster(model_file=folder / "model.txt")
-p = np.concatenate([plain.predict(X) for X, _ in batches()])
+p_lightgbm = np.concatenate([plain.predict(X) for X, _ in batches()])
 y = np.concatenate(labels)
-print(f"mean probability {p.mean():.6f}, base rate {y.mean():.6f}")
+print(f"mean probability {p_lightgbm.mean():.6f}, base rate {y.mean():.6f}")
 
 # %%
 # The estimator, with all rows in memory, predicts the same. LightGBM samples 200,000
@@ -123,9 +123,9 @@ print(f"mean probability {p.mean():.6f}, base rate {y.mean():.6f}")
 from focal_gbm import FocalLGBMClassifier
 
 X = pd.DataFrame(np.concatenate([X for X, _ in batches()]), columns=columns)
-in_memory = FocalLGBMClassifier(n_estimators=50, verbose=-1).fit(X, y)
-difference = np.abs(in_memory.predict_proba(X)[:, 1] - p).max()
-print(f"largest difference of probabilities {difference:.0e}")
+lgbm_model = FocalLGBMClassifier(n_estimators=50, verbose=-1).fit(X, y)
+difference = np.abs(lgbm_model.predict_proba(X)[:, 1] - p_lightgbm)
+print(f"largest difference of probabilities {difference.max():.0e}")
 
 # %%
 # XGBoost
@@ -175,17 +175,28 @@ booster = complete(booster, batches, objective=objective)
 booster.save_model(folder / "model.ubj")
 plain = xgb.Booster(model_file=folder / "model.ubj")
 parts = [xgb.DMatrix(X, feature_names=columns) for X, _ in batches()]
-p = np.concatenate([plain.predict(part) for part in parts])
-print(f"mean probability {p.mean():.6f}, base rate {y.mean():.6f}")
+p_xgboost = np.concatenate([plain.predict(part) for part in parts])
+print(f"mean probability {p_xgboost.mean():.6f}, base rate {y.mean():.6f}")
 
 # %%
 # XGBoost chooses bins batch by batch, so that the splits may differ a little from those
 # of one matrix. Its scores are float32.
 from focal_gbm import FocalXGBClassifier
 
-in_memory = FocalXGBClassifier(n_estimators=50, learning_rate=0.1).fit(X, y)
-difference = np.abs(in_memory.predict_proba(X)[:, 1] - p)
-print(f"difference: median {np.median(difference):.0e}, largest {difference.max():.0e}")
+xgb_model = FocalXGBClassifier(n_estimators=50, learning_rate=0.1).fit(X, y)
+difference = np.abs(xgb_model.predict_proba(X)[:, 1] - p_xgboost)
+print(f"largest difference of probabilities {difference.max():.0e}")
+
+# %%
+import matplotlib.pyplot as plt
+
+figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
+for ax, name, from_files, in_memory in (
+    (axes[0], "LightGBM", p_lightgbm, lgbm_model),
+    (axes[1], "XGBoost", p_xgboost, xgb_model),
+):
+    ax.loglog(in_memory.predict_proba(X)[::20, 1], from_files[::20], ".", alpha=0.3)
+    ax.set(xlabel="In memory", ylabel="From files", title=f"{name}, probabilities")
 
 # %%
 # What it saves
