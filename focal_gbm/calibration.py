@@ -125,6 +125,13 @@ default="auto"
         Coefficients of a parametric map, as deviations from the identity; empty with
         "identity" and "isotonic".
 
+    See Also
+    --------
+    focal_gbm.PriorShift :
+        Correction for a known change of the fraud rate, without labels.
+    focal_gbm.metrics.calibration_slope : Slope below 1 where a model over-fits.
+    focal_gbm.plotting.ReliabilityDisplay : Picture of observed against predicted rates.
+
     References
     ----------
     .. [1] J. Platt. Probabilistic outputs for support vector machines and comparisons
@@ -437,6 +444,11 @@ class PriorShift(DocLinkMixin, BaseEstimator):
     ----------
     constant_ : float
         Constant that is added to every log-odds.
+
+    See Also
+    --------
+    focal_gbm.LogOddsCalibrator : Calibrator that is fitted to labels.
+    focal_gbm.metrics.calibration_in_the_large : Predicted over observed positives.
 
     References
     ----------

@@ -332,6 +332,12 @@ class FocalDaskLGBMClassifier(_OnCluster, FocalLGBMClassifier):  # type: ignore[
         the number of trees on a sample with :class:`FocalClassifierCV`. ``time_out``,
         in minutes, is how long workers wait for one that is silent (20 unless set).
 
+    See Also
+    --------
+    focal_gbm.FocalLGBMClassifier : The same classifier on one machine.
+    focal_gbm.dask.FocalDaskXGBClassifier : The same on XGBoost.
+    focal_gbm.native.complete : Rows in files, on one machine.
+
     Examples
     --------
     >>> from dask import array as da
@@ -470,6 +476,12 @@ class FocalDaskXGBClassifier(_OnCluster, FocalXGBClassifier):  # type: ignore[mi
         stopping and evaluation sets are not available: call ``calibrate`` on later
         rows, and choose the number of trees on a sample with
         :class:`FocalClassifierCV`.
+
+    See Also
+    --------
+    focal_gbm.FocalXGBClassifier : The same classifier on one machine.
+    focal_gbm.dask.FocalDaskLGBMClassifier : The same on LightGBM.
+    focal_gbm.native.complete : Rows in files, on one machine.
 
     Examples
     --------

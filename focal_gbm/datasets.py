@@ -201,6 +201,12 @@ def make_transactions(
         If a number is out of range, or if a parameter is passed without the parameter
         that it needs.
 
+    See Also
+    --------
+    focal_gbm.datasets.fetch_credit_card_fraud : Real transactions of two days.
+    focal_gbm.delays.ReportingDelay : Estimate of the delays of the reports.
+    focal_gbm.model_selection.PrequentialSplit : Folds in the order of time.
+
     References
     ----------
     .. [1] Y.-A. Le Borgne, W. Siblini, B. Lebichot, G. Bontempi. Reproducible
@@ -298,6 +304,11 @@ def fetch_credit_card_fraud(
     ------
     OSError
         If OpenML cannot be reached and the data are not in ``data_home``.
+
+    See Also
+    --------
+    focal_gbm.datasets.make_transactions :
+        Simulated transactions with cards, days and late labels.
 
     References
     ----------

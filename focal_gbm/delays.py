@@ -454,6 +454,14 @@ class ReportingDelay(DocLinkMixin, BaseEstimator):
         For each label of a group its own fitted ``ReportingDelay``, or None if the
         group uses the curve of all rows; None if ``fit`` had no groups.
 
+    See Also
+    --------
+    focal_gbm.plotting.ReportingDelayDisplay : Picture of the curve.
+    focal_gbm.model_selection.PrequentialSplit :
+        Folds whose labels are those known at the time.
+    focal_gbm.FocalLGBMClassifier :
+        Takes the maturities as ``label_maturity`` in ``fit``.
+
     References
     ----------
     .. [1] M. Woodroofe. Estimating a distribution function with truncated data. Annals

@@ -165,6 +165,13 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
     classes_ : ndarray of shape (2,)
         Labels; the second is the positive class.
 
+    See Also
+    --------
+    focal_gbm.FocalXGBClassifier : The same classifier on XGBoost.
+    focal_gbm.FocalClassifierCV : Size and number of trees chosen by folds.
+    focal_gbm.dask.FocalDaskLGBMClassifier : The same classifier on a Dask cluster.
+    focal_gbm.metrics.alert_threshold : Threshold for a budget of alerts.
+
     Notes
     -----
     Start and closing constant are in the leaves of the first tree, as LightGBM's own

@@ -94,6 +94,11 @@ class FocalLoss:
     ValueError
         If ``gamma`` or ``alpha`` is out of range, or ``link`` is unknown.
 
+    See Also
+    --------
+    focal_gbm.FocalObjective : The loss as an objective of LightGBM and XGBoost.
+    focal_gbm.plotting.FocalLossDisplay : Picture of loss, gradient and weight.
+
     Notes
     -----
     gamma = 0 : log-loss times alpha_y on both links; "logit" is then f + r.

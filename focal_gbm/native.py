@@ -93,6 +93,11 @@ def starting_point(
         If there is no row, a batch or a label is of another kind, a weight or a
         maturity cannot be used, or lengths differ.
 
+    See Also
+    --------
+    focal_gbm.native.complete : Adds the start to the trained booster.
+    focal_gbm.FocalObjective : Takes the start as ``offset``.
+
     Examples
     --------
     >>> from focal_gbm.native import starting_point
@@ -164,6 +169,13 @@ def complete(
         If there is no row, a batch or a label is of another kind, one class is missing,
         a weight or a maturity cannot be used, lengths differ, or the booster has
         another objective.
+
+    See Also
+    --------
+    focal_gbm.native.starting_point : The start of the training.
+    focal_gbm.FocalLGBMClassifier : Does all three steps, with the rows in memory.
+    focal_gbm.FocalXGBClassifier : The same on XGBoost.
+    focal_gbm.dask.FocalDaskLGBMClassifier : Rows in the memory of a cluster.
 
     Notes
     -----

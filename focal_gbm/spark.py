@@ -126,6 +126,12 @@ def spark_params(base_rate: float, **parameters: Any) -> dict[str, Any]:
     ValueError, TypeError
         If the rate or a parameter cannot be used; the message names it and the cure.
 
+    See Also
+    --------
+    focal_gbm.native.complete : Closing constant of a booster that Spark trained.
+    focal_gbm.FocalXGBClassifier : The classifier with focal loss, on one machine.
+    focal_gbm.dask.FocalDaskXGBClassifier : Focal loss on a cluster.
+
     Notes
     -----
     ``base_score`` is a probability, which every version of XGBoost reads as float32;

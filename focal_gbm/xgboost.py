@@ -177,6 +177,13 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         Labels; the second is the positive class. The saved model holds labels that are
         texts, numbers or dates.
 
+    See Also
+    --------
+    focal_gbm.FocalLGBMClassifier : The same classifier on LightGBM.
+    focal_gbm.FocalClassifierCV : Size and number of trees chosen by folds.
+    focal_gbm.dask.FocalDaskXGBClassifier : The same classifier on a Dask cluster.
+    focal_gbm.metrics.alert_threshold : Threshold for a budget of alerts.
+
     Notes
     -----
     After early stopping the booster is cut after its best iteration, so that the saved

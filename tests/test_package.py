@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -258,3 +259,19 @@ def test_the_representation_links_to_the_api_pages():
             found.append(name)
     assert {"FocalLGBMClassifier", "FocalXGBClassifier", "ReportingDelay"} <= {*found}
     assert len(found) == 8
+
+
+@pytest.mark.parametrize("page", api_pages())
+def test_see_also_names_objects_with_a_page(page):
+    home, _, name = page.rpartition(".")
+    if home == "focal_gbm.dask":
+        pytest.importorskip("distributed", reason="needs dask.distributed")
+    doc = inspect.getdoc(getattr(importlib.import_module(home), name))
+    section = doc.partition("See Also\n--------\n")[2].partition("\n\n")[0]
+    entries = re.findall(r"^(\w[\w., ]*) :", section, re.MULTILINE)
+    assert entries, f"{page} has no section See Also"
+    for other in ", ".join(entries).split(", "):
+        # by its full name, or by its name in the same module
+        is_own = {other, f"{home}.{other}"} & {*api_pages()}
+        assert is_own or not other.startswith("focal_gbm"), other
+        assert is_own or "." in other, other

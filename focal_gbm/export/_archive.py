@@ -64,7 +64,13 @@ _MODEL_OF = {
 
 
 class ModelFileError(ValueError):
-    """Error for a file of a model that is damaged, foreign, too new or unsafe."""
+    """Error for a file of a model that is damaged, foreign, too new or unsafe.
+
+    See Also
+    --------
+    focal_gbm.export.load : Read a file.
+    focal_gbm.export.save : Write a file.
+    """
 
 
 def imported_skops() -> Any:

@@ -51,6 +51,10 @@ def register_onnx() -> None:
     ImportError
         If skl2onnx is not installed.
 
+    See Also
+    --------
+    focal_gbm.export.save : File of a model for Python, which runs no code.
+
     Notes
     -----
     A conversion is refused, with the reason, for an estimator that is not fitted,

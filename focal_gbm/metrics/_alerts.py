@@ -117,6 +117,12 @@ def recall_at_fpr(
         If ``fpr`` is out of range, a label is not one of two classes, a score is
         NaN, a weight is negative or not finite, lengths differ, or there is no row.
 
+    See Also
+    --------
+    focal_gbm.metrics.recall_at_alert_rate : Bounds the alerts among all rows.
+    focal_gbm.metrics.recall_at_daily_budget : Bounds the alerts of each day.
+    focal_gbm.metrics.bootstrap_interval : Interval of the measure.
+
     Examples
     --------
     >>> from focal_gbm.metrics import recall_at_fpr
@@ -165,6 +171,13 @@ def recall_at_alert_rate(
         If ``rate`` is out of range, a label is not one of two classes, a score is
         NaN, a weight is negative or not finite, lengths differ, or there is no row.
 
+    See Also
+    --------
+    focal_gbm.metrics.precision_at_alert_rate : Share of frauds among the same alerts.
+    focal_gbm.metrics.alert_threshold : Threshold of these alerts.
+    focal_gbm.metrics.recall_at_fpr : Bounds the alerts among negatives.
+    focal_gbm.metrics.bootstrap_interval : Interval of the measure.
+
     Examples
     --------
     >>> from focal_gbm.metrics import recall_at_alert_rate
@@ -212,6 +225,13 @@ def precision_at_alert_rate(
     ValueError
         If ``rate`` is out of range, a label is not one of two classes, a score is
         NaN, a weight is negative or not finite, lengths differ, or there is no row.
+
+    See Also
+    --------
+    focal_gbm.metrics.recall_at_alert_rate :
+        Share of the frauds among the same alerts that are caught.
+    focal_gbm.metrics.alert_threshold : Threshold of these alerts.
+    focal_gbm.metrics.bootstrap_interval : Interval of the measure.
 
     Examples
     --------
@@ -268,6 +288,13 @@ def recall_at_daily_budget(
         not one of two classes, a score is NaN, a weight is negative or not finite,
         lengths differ, or there is no row.
 
+    See Also
+    --------
+    focal_gbm.metrics.precision_at_daily_budget : Share of frauds among the same alerts.
+    focal_gbm.metrics.card_precision_at_k : Counts cards in place of transactions.
+    focal_gbm.metrics.bootstrap_interval :
+        Interval of the measure, with days drawn as wholes.
+
     Examples
     --------
     >>> from focal_gbm.metrics import recall_at_daily_budget
@@ -321,6 +348,14 @@ def precision_at_daily_budget(
         If ``budget`` is out of range, a day is missing or has a time of day, a label is
         not one of two classes, a score is NaN, a weight is negative or not finite,
         lengths differ, or there is no row.
+
+    See Also
+    --------
+    focal_gbm.metrics.recall_at_daily_budget :
+        Share of all frauds that the same alerts catch.
+    focal_gbm.metrics.card_precision_at_k : Counts cards in place of transactions.
+    focal_gbm.metrics.bootstrap_interval :
+        Interval of the measure, with days drawn as wholes.
 
     Examples
     --------
@@ -415,6 +450,14 @@ def alert_threshold(
         if a number is out of range, a score is NaN, a day is missing or has a time of
         day, a weight is negative or not finite, lengths differ, or there is no row; if
         the threshold would be inf while a score is inf.
+
+    See Also
+    --------
+    focal_gbm.plotting.AlertCurveDisplay : Picture of recall and precision by budget.
+    focal_gbm.metrics.recall_at_alert_rate :
+        Share of the frauds that such a threshold catches.
+    focal_gbm.metrics.expected_cost :
+        Cost of a threshold, or alerts by cost without a threshold.
 
     Examples
     --------

@@ -70,6 +70,12 @@ def card_precision_at_k(
         of day, a label is not one of two classes, a score is NaN, lengths differ, or
         there is no row.
 
+    See Also
+    --------
+    focal_gbm.metrics.precision_at_daily_budget : Counts transactions in place of cards.
+    focal_gbm.metrics.bootstrap_interval :
+        Interval of the measure, with cards or days drawn as wholes.
+
     References
     ----------
     .. [1] Y.-A. Le Borgne, W. Siblini, B. Lebichot, G. Bontempi. Reproducible Machine
@@ -154,6 +160,12 @@ def expected_cost(
         If a cost is negative or not finite, a label is not one of two classes, a score
         is NaN, or not in [0, 1] while ``threshold`` is None, a weight is negative or
         not finite, lengths differ, or there is no row.
+
+    See Also
+    --------
+    focal_gbm.metrics.alert_threshold : Threshold for a budget of alerts.
+    focal_gbm.metrics.scorer : The cost as a scorer of scikit-learn.
+    focal_gbm.metrics.bootstrap_interval : Interval of the cost.
 
     References
     ----------

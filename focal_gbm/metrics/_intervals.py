@@ -143,6 +143,12 @@ def bootstrap_interval(
         not one of two classes, a score is NaN, a weight is negative or not finite,
         lengths differ, or a parameter is out of range.
 
+    See Also
+    --------
+    focal_gbm.metrics.recall_at_daily_budget : A measure whose days are drawn as wholes.
+    focal_gbm.metrics.card_precision_at_k : A measure whose cards are drawn as wholes.
+    focal_gbm.plotting.ReliabilityDisplay : Intervals of observed rates, by a formula.
+
     References
     ----------
     .. [1] B. Efron. Bootstrap methods: another look at the jackknife. Annals of

@@ -49,6 +49,12 @@ def calibration_in_the_large(
         If a probability is not in [0, 1], a label is not one of two classes, a weight
         is negative or not finite, lengths differ, or there is no row.
 
+    See Also
+    --------
+    focal_gbm.metrics.calibration_slope : Slope below 1 where a model over-fits.
+    focal_gbm.metrics.calibration_by_period : The ratio in each period of service.
+    focal_gbm.plotting.ReliabilityDisplay : Picture of observed against predicted rates.
+
     Examples
     --------
     >>> from focal_gbm.metrics import calibration_in_the_large
@@ -106,6 +112,12 @@ def calibration_slope(
         If a class is missing, a probability is not inside (0, 1), a label is not one of
         two classes, a weight is negative or not finite, lengths differ, or there is no
         row.
+
+    See Also
+    --------
+    focal_gbm.metrics.calibration_in_the_large : Predicted over observed positives.
+    focal_gbm.LogOddsCalibrator : Corrects the slope.
+    focal_gbm.plotting.ReliabilityDisplay : Picture of observed against predicted rates.
 
     References
     ----------

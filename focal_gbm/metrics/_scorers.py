@@ -153,6 +153,11 @@ def scorer(name: str, *, pos_label: Any = None, **kwargs: Any) -> Any:
         If the name is unknown; when the scorer is called, if a label is not a class of
         the classifier.
 
+    See Also
+    --------
+    focal_gbm.model_selection.PrequentialSplit : Folds in the order of time.
+    focal_gbm.FocalMetric : Metrics on evaluation sets in training.
+
     Examples
     --------
     >>> from sklearn.model_selection import cross_val_score

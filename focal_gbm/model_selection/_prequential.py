@@ -60,6 +60,10 @@ class PrequentialWindow:
         are whole days, a row of age 3 shows delays of at most 2 days, so pass
         ``age - 1`` to :class:`~focal_gbm.delays.ReportingDelay`, as ``observed_for``
         and to ``maturity``.
+
+    See Also
+    --------
+    focal_gbm.model_selection.PrequentialSplit : Splitter that makes the windows.
     """
 
     train: NDArray[np.intp]

@@ -78,6 +78,11 @@ class FocalMetric:
         ``neg_...``, and losses with names like "premium" or "map_cost" are called
         ``loss_...``.
 
+    See Also
+    --------
+    focal_gbm.FocalObjective : Objective of the same raw scores.
+    focal_gbm.metrics.scorer : Measures as scorers of scikit-learn.
+
     Examples
     --------
     >>> import lightgbm as lgb, numpy as np

@@ -109,6 +109,13 @@ class FocalObjective:
         booster's OpenMP threads do the work, and a team of another size would be made
         anew in every call. With few rows, or without such a runtime, one thread works.
 
+    See Also
+    --------
+    focal_gbm.FocalMetric : Metrics on probabilities, for the same training.
+    focal_gbm.FocalLoss : The formulas, for arrays of labels and scores.
+    focal_gbm.native.starting_point : The ``offset`` of the estimators.
+    focal_gbm.native.complete : Probabilities from a booster trained with the objective.
+
     Notes
     -----
     Derivatives are float32, computed in one pass over the rows, and finite for every

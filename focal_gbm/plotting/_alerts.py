@@ -43,6 +43,12 @@ class AlertCurveDisplay:
     lines_ : list
         Lines of recall and precision of the last drawing.
 
+    See Also
+    --------
+    focal_gbm.metrics.alert_threshold : Threshold for a budget.
+    focal_gbm.metrics.recall_at_alert_rate : Recall of one point of the curve.
+    focal_gbm.metrics.precision_at_alert_rate : Precision of one point of the curve.
+
     Examples
     --------
     >>> from focal_gbm.plotting import AlertCurveDisplay

@@ -52,6 +52,10 @@ class ReportingDelayDisplay:
     plain_line_ : matplotlib Line2D
         Plain distribution of the last drawing.
 
+    See Also
+    --------
+    focal_gbm.delays.ReportingDelay : Estimate of the curve.
+
     Examples
     --------
     >>> from focal_gbm.delays import ReportingDelay

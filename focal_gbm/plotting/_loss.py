@@ -58,6 +58,11 @@ class FocalLossDisplay:
         If a gamma or ``alpha`` is out of range, ``link`` is unknown, or a raw score is
         not finite.
 
+    See Also
+    --------
+    focal_gbm.FocalLoss : The formulas.
+    focal_gbm.FocalObjective : The loss as an objective of LightGBM and XGBoost.
+
     Examples
     --------
     >>> from focal_gbm.plotting import FocalLossDisplay

@@ -54,6 +54,12 @@ class CalibrationByPeriodDisplay:
     rings_ : list of two matplotlib Line2D
         Rings of the last drawing: "calibrate" and "retrain".
 
+    See Also
+    --------
+    focal_gbm.metrics.calibration_by_period : The table of the picture.
+    focal_gbm.plotting.ReliabilityDisplay :
+        Observed against predicted rates, all periods together.
+
     Examples
     --------
     >>> from focal_gbm.metrics import calibration_by_period

@@ -61,6 +61,14 @@ class ReliabilityDisplay:
     histogram_ : matplotlib StepPatch
         Histogram of the last drawing.
 
+    See Also
+    --------
+    focal_gbm.metrics.calibration_in_the_large : Predicted over observed positives.
+    focal_gbm.metrics.calibration_slope : Slope of the log-odds.
+    focal_gbm.LogOddsCalibrator : Corrects what the picture shows.
+    focal_gbm.plotting.CalibrationByPeriodDisplay :
+        Predicted over observed positives in time.
+
     References
     ----------
     .. [1] L. D. Brown, T. T. Cai, A. DasGupta. Interval estimation for a binomial
