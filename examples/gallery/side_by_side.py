@@ -93,7 +93,7 @@ X_train, y_train, X_test, y_test = X[train], y[train], X[test], y[test]
 #      - ``fit(X, y, xgb_model=...)``
 #    * - categories of pandas
 #      - read by default
-#      - ``enable_categorical=True``
+#      - ``enable_categorical=True``; see :doc:`/doc/gallery/categories_and_missing`
 #
 # The numbers are defaults. Both have ``rare_event_params()``, which returns parameters
 # of the same meaning for few frauds.
