@@ -246,3 +246,5 @@ pd.DataFrame(
         for kind, frame in kinds.items()
     }
 ).T.astype({"columns": int}).round(2)
+
+# sphinx_gallery_thumbnail_number = 1

@@ -5,8 +5,8 @@ Detect fraud
 Find the frauds among card transactions with four models of default settings: plain
 LightGBM, LightGBM with two settings that protect it on rare classes,
 :class:`~focal_gbm.FocalLGBMClassifier` and :class:`~focal_gbm.FocalXGBClassifier`.
-Three questions decide between them: how many frauds are caught, how many alerts are
-right, and whether the probabilities are those that later rows show.
+Compare how many frauds they catch, how many of their alerts are right, and whether
+their probabilities are the rates of later rows.
 
 ``examples/detect_fraud.py`` in the repository does the same with a file of your own.
 """
@@ -33,7 +33,7 @@ from focal_gbm.metrics import (
 from focal_gbm.plotting import AlertCurveDisplay, ReliabilityDisplay
 
 data = make_transactions(1200, 2400, n_days=85, fraud_rate=0.003, random_state=2)
-data[["time", "amount", "distance", "terminal_risk_7d", "is_fraud"]].head()
+data[["time", "amount", "distance", "terminal_risk_7d", "is_fraud"]].tail()
 
 # %%
 # Split by time
@@ -82,10 +82,10 @@ scores = {
 # %%
 # Results
 # -------
-# The team can review 15 alerts a day. The columns answer four questions: how many
-# frauds are caught if one genuine payment in a thousand is stopped, how many of the 15
-# alerts are frauds, how good the whole ranking is, and how many frauds are predicted
-# for each one observed.
+# The team can review 15 alerts a day. The columns are the share of the frauds caught if
+# one genuine payment in a thousand is stopped, the share of the 15 alerts that are
+# frauds, the quality of the whole ranking, and the frauds predicted for each one
+# observed.
 budget, n_days = 15, 14
 rate = budget * n_days / len(y_test)
 pd.DataFrame(
@@ -161,8 +161,10 @@ for name in ("LightGBM", "FocalLGBMClassifier", "FocalXGBClassifier"):
 # probabilities are wrong all the same: of the rows at a probability near 1, fewer than
 # half are frauds. The focal classifiers are near the diagonal where they are sure, and
 # predict too few frauds among the rows of low probability. That is over-fitting, which
-# no loss prevents: 100 trees of default size are many for 269 frauds.
+# no loss prevents: 100 trees of default size are many for so few frauds.
 #
 # :doc:`/doc/gallery/calibration` corrects the probabilities,
 # :doc:`/doc/gallery/thresholds` chooses the threshold, and
 # :doc:`/doc/gallery/search_to_service` leads from a search to a model in service.
+
+# sphinx_gallery_thumbnail_number = 1

@@ -120,10 +120,11 @@ pd.DataFrame(table).T.round(2)
 # %%
 # The model without the last weeks has never seen the new kind of fraud. Labels as they
 # are rank nearly as well as ``label_maturity`` in this draw, and predict less than half
-# of the frauds; with ``label_maturity`` the probabilities are those of all frauds, known
-# or not, apart from over-fitting. Keep the old rows too: where nothing is new, they and
-# the young rows rank better than young rows alone. :doc:`/benchmarks/delays/README` has
-# more draws: three mean delays, two changes and none, two streams of payments.
+# of the frauds. With ``label_maturity`` the probabilities are those of all frauds,
+# known or not, apart from over-fitting. Keep the old rows too: where nothing is new,
+# old and young rows together rank better than young rows alone.
+# :doc:`/benchmarks/delays/README` has more draws: three mean delays, two kinds of
+# change and none, two streams of payments.
 figure, (of_reports, of_alerts) = plt.subplots(
     1, 2, figsize=(11, 4.8), layout="constrained"
 )
@@ -143,3 +144,5 @@ for name in (
 # :doc:`/doc/guide/late_labels` has more of such rules, and
 # :class:`~focal_gbm.model_selection.PrequentialSplit` makes folds with labels as they
 # were known on each day.
+
+# sphinx_gallery_thumbnail_number = 1

@@ -180,3 +180,5 @@ for name, week in (("week of the choice", choose), ("week in service", serve)):
 # %%
 # ``examples/serve.py`` of the repository serves such a file over HTTP, with reasons for
 # each alert: :doc:`/doc/guide/in_production`.
+
+# sphinx_gallery_thumbnail_number = 1

@@ -254,3 +254,5 @@ pairs = {
 for name, (p, of_classifier) in pairs.items():
     difference = np.abs(p - expit(of_classifier)).max()
     print(f"{name}: at most {difference:.1g} from the classifier's probabilities")
+
+# sphinx_gallery_thumbnail_number = 1
