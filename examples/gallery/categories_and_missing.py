@@ -218,9 +218,9 @@ pd.DataFrame(table).rename_axis(columns="predicted / observed").round(2)
 # %%
 # Identifiers are not categories
 # ------------------------------
-# A terminal is a category too, of which there are hundreds. Trees learn such a column
-# by heart: which terminals had frauds in the training weeks, and not which have them
-# now. Pass what was known of the terminal at the time of the payment, such as its
+# A terminal is a category too, of which there are hundreds. From such a column trees
+# learn which terminals had frauds in the training weeks, and not which have them now:
+# it gains little, and in other draws it costs. Pass what was known of the terminal at the time of the payment, such as its
 # recent payments and the frauds reported there.
 of_terminal = [name for name in numbers if name.startswith("terminal_")]
 others = X.drop(columns=of_terminal)

@@ -87,7 +87,7 @@ for name, probability in (("before", before), ("after", p)):
 # Choose the threshold
 # --------------------
 # The team reviews ten alerts a day. :func:`~focal_gbm.metrics.alert_threshold` reads
-# the scores alone, so that the newest week will do; the labels only tell what to expect
+# the scores alone, so that the newest week will do; the labels only show what to expect
 # of the alerts. The interval draws days anew.
 budget = 10
 threshold = alert_threshold(p, budget=budget, day=day[choose])
@@ -115,19 +115,21 @@ pd.DataFrame(expected).T.round(2)
 # Save
 # ----
 # :func:`~focal_gbm.export.save` writes one file with trees, calibrator and class names.
-# ``FixedThresholdClassifier`` of scikit-learn puts the threshold beside them: its
-# ``predict`` returns 1 for an alert. The file has no code: loading it runs none.
+# ``FixedThresholdClassifier`` of scikit-learn adds the threshold: its ``predict``
+# returns 1 for an alert. ``FrozenEstimator`` prevents that its ``fit`` trains the model
+# anew. The file has no code, so that loading it runs none.
 decider = FixedThresholdClassifier(
     FrozenEstimator(model), threshold=threshold, response_method="predict_proba"
 ).fit(X[choose], y[choose])
-folder = Path(tempfile.mkdtemp())
+temporary = tempfile.TemporaryDirectory()
+folder = Path(temporary.name)
 save(decider, folder / "fraud.model")
 print(f"fraud.model has {(folder / 'fraud.model').stat().st_size / 1024:.0f} KiB")
 
 # %%
 # Score in a fresh process
 # ------------------------
-# The service knows the file and the payments, here those of the last week.
+# The service has the file and the payments, here those of the last week.
 SERVICE = """
 import sys
 import pandas as pd
@@ -146,7 +148,7 @@ X[serve].to_parquet(paths[1])
 done = subprocess.run(
     [sys.executable, "-c", SERVICE, *paths], check=True, capture_output=True, text=True
 )
-print(done.stdout)
+print(done.stdout.strip())
 
 # %%
 # What the week shows
