@@ -220,8 +220,8 @@ pd.DataFrame(table).rename_axis(columns="predicted / observed").round(2)
 # ------------------------------
 # A terminal is a category too, of which there are hundreds. From such a column trees
 # learn which terminals had frauds in the training weeks, and not which have them now:
-# it gains little, and in other draws it costs. Pass what was known of the terminal at the time of the payment, such as its
-# recent payments and the frauds reported there.
+# it gains little here, and costs in most other draws. Pass what was known of it at the
+# time of the payment, such as its recent payments and the frauds reported there.
 of_terminal = [name for name in numbers if name.startswith("terminal_")]
 others = X.drop(columns=of_terminal)
 terminals = pd.CategoricalDtype(data.loc[train, "terminal_id"].unique())
