@@ -43,14 +43,7 @@ include_patterns = [
     "CONTRIBUTING.md",
     "tests/README.md",
 ]
-exclude_patterns = [
-    "doc/_*",
-    "doc/gallery/*.ipynb",
-    "**/.*",
-    "build",
-    ".*",
-    "tests/*/**",
-]
+exclude_patterns = ["doc/_*", "doc/gallery/*.ipynb", "**/.*", "build", ".*", "tests/*/**"]
 nitpicky = True  # a reference without a target is an error
 nitpick_ignore_regex = [(r"py:.*", r"(?!focal_gbm\b).*")]  # other libraries' objects
 

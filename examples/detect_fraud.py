@@ -457,7 +457,8 @@ def main() -> None:
         f"\n{ours} finds {100 * recall:.0f} %{ends} of the frauds in {budget:g} alerts "
         f"a day. {pure} For 100 observed frauds, the model predicts {100 * ratio:.0f}."
         f'\nNext: use {ours}(calibration="auto") to correct the probabilities; '
-        "examples/deploy_model.py shows how to choose a threshold and deploy a model."
+        "examples/gallery/search_to_service.py shows how to choose a threshold and how "
+        "to save a model for a service."
     )
 
 

@@ -1,4 +1,4 @@
-"""The main job on a file of one's own, and the way from a search to a service."""
+"""The main job on a file of one's own."""
 
 from __future__ import annotations
 
@@ -281,22 +281,3 @@ def test_options_are_checked_first(options, read, capsys):
     with pytest.raises(SystemExit):
         read(None, *options)
     assert re.search(f"error: .*{options[0]}", capsys.readouterr().err)
-
-
-@pytest.mark.slow
-def test_from_search_to_service():
-    command = [sys.executable, EXAMPLES / "deploy_model.py", "--budget", "60"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    for word in ("Best", "Calibrated on a later week", "In a fresh process", "alerts"):
-        assert word in done.stdout
-
-
-@pytest.mark.slow
-def test_a_monday_with_late_labels(tmp_path):
-    picture = tmp_path / "late.png"
-    command = [sys.executable, EXAMPLES / "late_labels.py", "--customers", "250"]
-    command += ["--budget", "5", "--picture", picture]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    for word in ("frauds are reported", "is known with probability", "label_maturity"):
-        assert word in done.stdout
-    assert picture.stat().st_size > 10_000
