@@ -15,6 +15,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+# two stories run at a time, and a thread that spins would wait for the other story's
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "doc"))  # gallery_order
 
@@ -89,7 +93,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "min_reported_time": 1e9,
     "abort_on_example_error": True,
-    "parallel": int(os.environ.get("FOCAL_GBM_GALLERY_JOBS", "1")),
+    "parallel": 2,
     "reset_modules": ("matplotlib",),
     "capture_repr": ("_repr_html_", "__repr__"),
     "plot_gallery": "True",
