@@ -9,6 +9,8 @@ import pytest
 from sybil import Sybil
 from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
 
+collect_ignore_glob = ["doc/*.py", "doc/gallery/*"]  # for Sphinx, not for doctest
+
 # the code blocks of a page run in order, as one session
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser((), ELLIPSIS | NORMALIZE_WHITESPACE), SkipParser()],

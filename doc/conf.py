@@ -47,7 +47,7 @@ include_patterns = [
     "CONTRIBUTING.md",
     "tests/README.md",
 ]
-exclude_patterns = ["doc/_*", "doc/gallery/*.ipynb", "**/.*", "build", ".*", "tests/*/**"]
+exclude_patterns = ["doc/_*", "**/.*", "build", ".*"]
 nitpicky = True  # a reference without a target is an error
 nitpick_ignore_regex = [(r"py:.*", r"(?!focal_gbm\b).*")]  # other libraries' objects
 
