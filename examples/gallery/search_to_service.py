@@ -51,7 +51,7 @@ calibrate, choose, serve = (day >= 72) & (day < 86), (day >= 86) & (day < 93), d
 # score is the recall if one payment in two hundred is alerted.
 folds = PrequentialSplit(14, 7, 7, n_splits=2, time=data["time"][fit])
 search = GridSearchCV(
-    FocalLGBMClassifier(random_state=0, verbose=-1),
+    FocalLGBMClassifier(n_estimators=60, random_state=0, verbose=-1),
     {"focal_gamma": [0.0, 2.0], "num_leaves": [8, 31]},
     scoring=scorer("recall_at_alert_rate", rate=0.005),
     cv=folds,

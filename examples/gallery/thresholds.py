@@ -378,7 +378,7 @@ bound = card_precision_at_k(y_service, y_service, card, day_service, k=BUDGET)
 print(f"perfect scores: {bound:.1%}")
 
 # %%
-# :doc:`/doc/guide/alerts` has the decisions in short, and ``examples/deploy_model.py``
-# saves a model together with its threshold.
+# :doc:`/doc/guide/alerts` has the decisions in short, and
+# :doc:`/doc/gallery/search_to_service` saves a model together with its threshold.
 
 # sphinx_gallery_thumbnail_number = 1
