@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from urllib.parse import unquote, urldefrag
 
 import axe_core_python
 from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
 
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text()
 HEIGHT, MOST_HEIGHT = 900, 4000
@@ -40,7 +42,12 @@ axe.run({exclude: [".citation-list"]}, {runOnly: ["wcag2a", "wcag2aa"]})
 """
 LINKS = "return [...document.links].map(a => a.href)"
 IDS = "return [...document.querySelectorAll('[id]')].map(e => e.id)"
-NO_ALT = "return [...document.images].filter(i => !i.alt.trim()).map(i => i.src)"
+# a thumbnail of the gallery repeats the title of its link
+NO_ALT = """
+return [...document.images]
+    .filter(i => !i.alt.trim() && !i.closest(".sphx-glr-thumbcontainer"))
+    .map(i => i.src)
+"""
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -70,7 +77,8 @@ def browser(width: int) -> webdriver.Chrome:
         options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
     logs = {"browser": "ALL", "performance": "ALL"}
     options.set_capability("goog:loggingPrefs", logs)
-    return webdriver.Chrome(options=options)
+    service = Service(shutil.which("chromedriver"))
+    return webdriver.Chrome(options=options, service=service)
 
 
 def faults_of_page(driver: webdriver.Chrome, base: str, page: str) -> Iterator[str]:
