@@ -101,7 +101,8 @@ sphinx_gallery_conf = {
 suppress_warnings = [
     "config.cache",  # functions in the configuration cannot be pickled
 ]
-warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
+# joblib begins a new process for a story if the last one left memory behind
+warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
 
 
 def own_members(name: str) -> dict[str, list[str]]:
