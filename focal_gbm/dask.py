@@ -42,9 +42,10 @@ from focal_gbm._estimators.cluster import (
     threads_of,
     two_rows,
 )
-from focal_gbm._estimators.columns import readable
+from focal_gbm._estimators.columns import Reader, readable
 from focal_gbm._estimators.labels import doubts
 from focal_gbm._estimators.lightgbm.callbacks import Closing, WithoutReset
+from focal_gbm._estimators.lightgbm.parameters import READER as LIGHTGBM_READER
 from focal_gbm._estimators.lightgbm.parameters import aliases, value_of
 from focal_gbm._estimators.lightgbm.parameters import (
     booster_parameters as lightgbm_parameters,
@@ -57,6 +58,7 @@ from focal_gbm._estimators.lightgbm.saved_model import has_split
 from focal_gbm._estimators.lightgbm.session import Session as LGBMSession
 from focal_gbm._estimators.training import Training
 from focal_gbm._estimators.xgboost.objective import Rows
+from focal_gbm._estimators.xgboost.parameters import READER as XGBOOST_READER
 from focal_gbm._estimators.xgboost.parameters import check_parameters as check_xgboost
 from focal_gbm._estimators.xgboost.parameters import class_factors as by_xgboost
 from focal_gbm._estimators.xgboost.parameters import device_of
@@ -79,8 +81,7 @@ class _OnCluster:
     """Fit and predict on Dask collections; all else is the classifier without Dask."""
 
     _local: type[Any]
-    _library: str
-    _any_arrow: bool
+    _reader: Reader
 
     def fit(
         self,
@@ -130,9 +131,7 @@ default=None
         client = client_of(name)
         check_frame(X)
         parts = parts_of(X, y, sample_weight, label_maturity)
-        parts, lengths, facts = facts_of(
-            client, parts, self._library, any_arrow=self._any_arrow
-        )
+        parts, lengths, facts = facts_of(client, parts, self._reader)
         classes, weight, maturity = as_two_rows(facts, name)
         counts = [facts.rows[label] for label in _in_order(facts, classes)]
         mean = None
@@ -357,7 +356,7 @@ class FocalDaskLGBMClassifier(_OnCluster, FocalLGBMClassifier):  # type: ignore[
     """
 
     _local = FocalLGBMClassifier
-    _library, _any_arrow = "LightGBM", False
+    _reader = LIGHTGBM_READER
 
     def _refuse(self, local: Any) -> None:
         super()._refuse(local)
@@ -456,7 +455,7 @@ class ClusterClosing(Closing):
 
 def _lightgbm_scores(model: str, X: Any) -> NDArray[Any]:
     scores: NDArray[Any] = Booster(model_str=model).predict(
-        readable(X, "LightGBM", any_arrow=False), raw_score=True, num_threads=1
+        readable(X, LIGHTGBM_READER), raw_score=True, num_threads=1
     )
     return scores
 
@@ -501,7 +500,7 @@ class FocalDaskXGBClassifier(_OnCluster, FocalXGBClassifier):  # type: ignore[mi
     """
 
     _local = FocalXGBClassifier
-    _library, _any_arrow = "XGBoost", True
+    _reader = XGBOOST_READER
 
     def _refuse(self, local: Any) -> None:
         super()._refuse(local)
@@ -601,7 +600,7 @@ class FocalDaskXGBClassifier(_OnCluster, FocalXGBClassifier):  # type: ignore[mi
 
 def _xgboost_scores(model: bytearray, reader: Any, X: Any) -> NDArray[Any]:
     matrix = DMatrix(
-        readable(X, "XGBoost", any_arrow=True),
+        readable(X, XGBOOST_READER),
         missing=reader.missing,
         feature_types=reader.feature_types,
         enable_categorical=reader.enable_categorical,

@@ -44,6 +44,7 @@ from focal_gbm._estimators.lightgbm.evaluation import (
     stops_early,
 )
 from focal_gbm._estimators.lightgbm.parameters import (
+    READER,
     aliases,
     booster_parameters,
     check_parameters,
@@ -346,7 +347,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         check_parameters(parameters, self._own_parameters())
         # the user's own X is compared with evaluation sets by identity
         X_as_passed, X = X, in_memory(X)
-        check_columns(X, "LightGBM", any_arrow=False)
+        check_columns(X, READER)
         eval_sets = pairs_of(eval_set, eval_X, eval_y)
         eval_scores = listed(eval_init_score, "eval_init_score")
         raw_start, score_by_row = start_of(
@@ -446,7 +447,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         return self
 
     def _raw_score(self, X: Any, **kwargs: Any) -> Any:
-        X = readable(X, "LightGBM", any_arrow=False)
+        X = readable(X, READER)
         return super().predict_proba(X, raw_score=True, **kwargs)
 
     def predict(
@@ -527,7 +528,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
         probability : ndarray of shape (n_samples, 2), float64
             Columns in the order of ``classes_``.
         """
-        X = readable(X, "LightGBM", any_arrow=False)
+        X = readable(X, READER)
         as_it_is = (
             pred_leaf or pred_contrib or raw_score or self._predicts_probabilities()
         )
@@ -548,7 +549,7 @@ class FocalLGBMClassifier(FocalClassifierMixin, LGBMClassifier):
 
     def _checkpoints(self, X: Any, every: int, decide: Callable[..., Any]) -> Any:
         """Return a callback that passes raw scores of held-out rows to ``decide``."""
-        X = readable(X, "LightGBM", any_arrow=False)
+        X = readable(X, READER)
         return Checkpoints(X, every, decide, self.n_jobs)
 
     def _no_folds(self) -> str:

@@ -47,6 +47,7 @@ from focal_gbm._estimators.xgboost.evaluation import (
 )
 from focal_gbm._estimators.xgboost.objective import take
 from focal_gbm._estimators.xgboost.parameters import (
+    READER,
     SYNONYMS,
     booster_parameters,
     check_parameters,
@@ -333,7 +334,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             self._warn(message)
         # the user's own X is compared with evaluation sets by identity
         X_as_passed, X = X, in_memory(X)
-        check_columns(X, "XGBoost", any_arrow=True)
+        check_columns(X, READER)
         base_score = parameters["base_score"]
         eval_sets = eval_pairs(eval_set)
         eval_scores = listed(base_margin_eval_set, "base_margin_eval_set")
@@ -437,7 +438,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
         return self
 
     def _raw_score(self, X: Any, **kwargs: Any) -> Any:
-        X = readable(X, "XGBoost", any_arrow=True)
+        X = readable(X, READER)
         raw = super().predict(X, output_margin=True, **kwargs)
         return raw if len(raw) else raw.reshape(-1)  # 3.4 gives shape (0, 0)
 
@@ -522,7 +523,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
             "iteration_range": iteration_range,
         }
         if self._predicts_probabilities():
-            X = readable(X, "XGBoost", any_arrow=True)
+            X = readable(X, READER)
             result = super().predict_proba(X, **arguments)
             return result if len(result) else result.reshape(0, 2)
         return self._probabilities(self._raw_score(X, **arguments))
@@ -594,7 +595,7 @@ class FocalXGBClassifier(FocalClassifierMixin, XGBClassifier):
     def _checkpoints(self, X: Any, every: int, decide: Callable[..., Any]) -> Any:
         """Return a callback that passes raw scores of held-out rows to ``decide``."""
         matrix = DMatrix(
-            readable(X, "XGBoost", any_arrow=True),
+            readable(X, READER),
             missing=self.missing,
             feature_types=self.feature_types,
             enable_categorical=self.enable_categorical,

@@ -18,7 +18,7 @@ from distributed import Client, Future, get_client, wait
 from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 
-from focal_gbm._estimators.columns import check_columns
+from focal_gbm._estimators.columns import Reader, check_columns
 from focal_gbm._estimators.labels import check_target, encode
 from focal_gbm._estimators.training import Training
 from focal_gbm._validation import (
@@ -205,9 +205,7 @@ def check_frame(X: Any) -> None:
             raise ValueError(msg)
 
 
-def _facts(
-    part: dict[str, Any], number: int, library: str, any_arrow: bool
-) -> Facts | None:
+def _facts(part: dict[str, Any], number: int, reader: Reader) -> Facts | None:
     """Return the facts of one partition, on its worker; None if it has no row."""
     X = part["X"]
     labels = np.asarray(part["y"]).ravel()
@@ -217,7 +215,7 @@ def _facts(
     if len(labels) == 0:
         return None
     where = f" of partition {number}"
-    check_columns(X, library, any_arrow=any_arrow)
+    check_columns(X, reader)
     if pd.isna(labels).any():
         row = int(np.asarray(pd.isna(labels)).argmax())
         msg = f"Input y contains NaN: no label in row {row}{where}"
@@ -254,14 +252,11 @@ def _some_weights(values: Any, n_rows: int, name: str) -> Float64Array:
 
 
 def facts_of(
-    client: Client, parts: list[Part], library: str, *, any_arrow: bool
+    client: Client, parts: list[Part], reader: Reader
 ) -> tuple[list[Part], list[int], Facts]:
     """Return the partitions that have rows, their numbers of rows, and the facts of all
     rows together."""
-    tasks = [
-        delayed(_facts)(_fields(part), i, library, any_arrow)
-        for i, part in enumerate(parts)
-    ]
+    tasks = [delayed(_facts)(_fields(part), i, reader) for i, part in enumerate(parts)]
     found = client.gather(client.compute(tasks))
     kept = [i for i, facts in enumerate(found) if facts is not None]
     if not kept:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
 
 _NUMBERS = "numbers or booleans"
+OTHER_INTEGER = "masked or unsigned integer"
+
+
+class Reader(NamedTuple):
+    """The columns that a library can read.
+
+    ``any_arrow`` is true for a booster that reads dictionaries and half floats of Arrow
+    and Polars. ``categories`` are the kinds of categories of a pandas column that the
+    library can store in its model, in the words of ``_kind``; None: any.
+    """
+
+    library: str
+    any_arrow: bool
+    categories: frozenset[str] | None
 
 
 def in_memory(X: Any) -> Any:
@@ -17,21 +31,21 @@ def in_memory(X: Any) -> Any:
     return X.collect() if _is_of(X, "polars") and hasattr(X, "collect") else X
 
 
-def check_columns(X: Any, library: str, *, any_arrow: bool) -> None:
+def check_columns(X: Any, reader: Reader) -> None:
     """Refuse columns that a booster cannot read, with their names.
 
-    ``any_arrow`` is true for a booster that reads dictionaries and half floats of Arrow
-    and Polars. LightGBM (4.6 and 4.7) ends the process, by ``std::terminate``, over an
-    Arrow column of another type.
+    LightGBM (4.6 and 4.7) ends the process, by ``std::terminate``, over an Arrow column
+    of another type.
     """
     if isinstance(X, pd.DataFrame):
+        _check_categories(X, reader)
         bad = _of_pandas(X)
         advice = (
             "Turn times into numbers, such as the hour or the days since an event, and "
             "text into categories by astype('category'), or drop the column"
         )
     elif is_arrow(X):
-        bad = _of_arrow(X, any_arrow)
+        bad = _of_arrow(X, reader.any_arrow)
         advice = (
             "Turn times into numbers and text into numeric codes, or drop the column; "
             "pandas categories, as of to_pandas(), are read by both libraries"
@@ -39,21 +53,19 @@ def check_columns(X: Any, library: str, *, any_arrow: bool) -> None:
     else:
         bad = _of_array(X)
         advice = "Turn them into numbers, or pass a data frame with category columns"
-    listed = [f"{name!r} ({kind})" for name, kind in bad]
-    if listed:
-        more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    if listed := _listed(bad):
         msg = (
-            f"{library} reads columns of {_NUMBERS} and categories, and X has "
-            f"{', '.join(listed[:5])}{more}. {advice}"
+            f"{reader.library} reads columns of {_NUMBERS} and categories, and X has "
+            f"{listed}. {advice}"
         )
         raise TypeError(msg)
 
 
-def readable(X: Any, library: str, *, any_arrow: bool) -> Any:
+def readable(X: Any, reader: Reader) -> Any:
     """Return features for a booster's predict, with columns of Arrow checked."""
     X = in_memory(X)
     if is_arrow(X):  # the other containers raise errors of their own
-        check_columns(X, library, any_arrow=any_arrow)
+        check_columns(X, reader)
     return X
 
 
@@ -78,6 +90,47 @@ def is_arrow(X: Any) -> bool:
 def _is_of(X: Any, package: str) -> bool:
     # by name: a check of the type would import the package
     return type(X).__module__.partition(".")[0] == package
+
+
+def _listed(columns: Iterator[tuple[Any, Any]]) -> str:
+    """Return the first five columns with their kinds, and how many follow."""
+    listed = [f"{name!r} ({kind})" for name, kind in columns]
+    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return ", ".join(listed[:5]) + more
+
+
+def _check_categories(X: pd.DataFrame, reader: Reader) -> None:
+    """Refuse categories that a library cannot store in its model.
+
+    LightGBM would end the fit with "Circular reference detected", and XGBoost 3.1 to
+    3.3 with "object of type 'int' has no len()".
+    """
+    if reader.categories is None:
+        return
+    bad = (
+        (name, "no category" if kind == "empty" else f"categories of {kind}")
+        for name, dtype in X.dtypes.items()
+        if isinstance(dtype, pd.CategoricalDtype)
+        and (kind := _kind(dtype.categories)) not in reader.categories
+    )
+    if listed := _listed(bad):
+        msg = (
+            f"{reader.library} cannot store the categories of X in the model: {listed}."
+            " Make them texts, by X[name].cat.rename_categories(str) wherever rows are"
+            " trained or scored, or drop the column"
+        )
+        raise TypeError(msg)
+
+
+def _kind(categories: pd.Index[Any]) -> str:
+    """Return the kind of categories: "string", "integer", "floating", ...
+
+    "integer" are the signed integers of NumPy, which XGBoost 3.1 to 3.3 alone reads.
+    """
+    kind: str = types.infer_dtype(categories, skipna=False)
+    dtype = categories.dtype
+    is_signed = isinstance(dtype, np.dtype) and dtype.kind == "i"
+    return OTHER_INTEGER if kind == "integer" and not is_signed else kind
 
 
 def _of_pandas(X: pd.DataFrame) -> Iterator[tuple[Any, Any]]:

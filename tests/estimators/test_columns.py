@@ -3,6 +3,7 @@ their names, and never end the process."""
 
 from __future__ import annotations
 
+import decimal
 import subprocess
 import sys
 import warnings
@@ -15,6 +16,7 @@ import pytest
 from libraries import (
     BOTH,
     BOTH_LINKS_ONE_SLOW,
+    LIGHTGBM,
     LIGHTGBM_VERSION,
     XGBOOST,
     XGBOOST_VERSION,
@@ -54,6 +56,52 @@ UNREADABLE = {
 def test_unreadable_columns_of_pandas_are_named(library, kind):
     with pytest.raises(TypeError, match=r"X has 'kind' \(.*\)\. Turn times into"):
         library.model(n_estimators=2).fit(frame(UNREADABLE[kind]), Y)
+
+
+CATEGORIES = {
+    "interval": (pd.cut(VALUES, 3), {}),
+    "period": (UNREADABLE["periods"], {}),
+    "datetime64": (TIMES, {}),
+    "decimal": ([decimal.Decimal(i % 3) for i in range(N)], {}),
+    "bytes": (WORDS.astype("S"), {}),
+    "mixed": ([(i % 3,) for i in range(N)], {}),
+    "floating": (np.arange(N) % 3 / 2, {LIGHTGBM}),
+    "boolean": (np.arange(N) % 2 == 0, {LIGHTGBM}),
+    "mixed-integer": ([i % 3 or "none" for i in range(N)], {LIGHTGBM}),
+    "no category": ([None] * N, {LIGHTGBM}),
+    "text": (WORDS, {LIGHTGBM, XGBOOST}),
+    "integer": (np.arange(N) % 3 - 1, {LIGHTGBM, XGBOOST}),
+    "masked": (
+        pd.array(np.arange(N) % 3, dtype="Int64"),
+        {LIGHTGBM, XGBOOST} if XGBOOST_VERSION >= (3, 4) else {LIGHTGBM},
+    ),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("kind", CATEGORIES)
+def test_categories_are_read_or_refused_with_their_kind(library, kind):
+    """Intervals of pandas.cut, times and more end in riddles of both libraries."""
+    column, readers = CATEGORIES[kind]
+    X = frame(pd.Series(column).astype("category"))
+    is_xgboost = library is XGBOOST
+    model = library.model(
+        n_estimators=2, **({"enable_categorical": True} if is_xgboost else {})
+    )
+    if library in readers or (is_xgboost and not IS_XGBOOST_3_1):
+        assert len(model.fit(X, Y).predict_proba(X)) == N
+        return
+    with pytest.raises(
+        TypeError, match=r"cannot store .*: 'kind' \(.*(ca|in)te"
+    ) as raised:
+        model.fit(X, Y)
+    assert "'kind' (" in str(raised.value)
+    assert "rename_categories(str)" in str(raised.value)
+    if kind == "no category":
+        X = X.drop(columns="kind")
+    else:
+        X["kind"] = X["kind"].cat.rename_categories(str)
+    assert len(model.fit(X, Y).predict_proba(X)) == N
 
 
 def tables():

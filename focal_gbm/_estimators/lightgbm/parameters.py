@@ -8,6 +8,7 @@ from typing import Any
 
 from lightgbm.basic import _ConfigAliases
 
+from focal_gbm._estimators.columns import OTHER_INTEGER, Reader
 from focal_gbm._validation import (
     check_count,
     check_flag,
@@ -34,6 +35,13 @@ _FOREIGN = {
     "eval_metric": "; pass eval_metric to fit, or set metric",
     "early_stopping_rounds": "; did you mean early_stopping_round?",
 }
+# The model holds categories as JSON.
+_CATEGORIES = "string integer floating boolean mixed-integer mixed-integer-float empty"
+READER = Reader(
+    "LightGBM",
+    any_arrow=False,
+    categories=frozenset([*_CATEGORIES.split(), OTHER_INTEGER]),
+)
 _SKLEARN_PARAMETERS = ("class_weight", "importance_type", "n_jobs", "random_state")
 
 

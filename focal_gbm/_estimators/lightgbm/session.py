@@ -13,7 +13,7 @@ from focal_gbm._estimators.columns import check_columns, in_memory
 from focal_gbm._estimators.labels import encode
 from focal_gbm._estimators.lightgbm.callbacks import Closing
 from focal_gbm._estimators.lightgbm.evaluation import split_metrics
-from focal_gbm._estimators.lightgbm.parameters import value_of
+from focal_gbm._estimators.lightgbm.parameters import READER, value_of
 from focal_gbm._estimators.lightgbm.saved_model import completed
 from focal_gbm._estimators.training import Training
 
@@ -60,7 +60,7 @@ class Session:
                 pairs.append((training.X, labels))
                 continue
             features = in_memory(features)
-            check_columns(features, "LightGBM", any_arrow=False)
+            check_columns(features, READER)
             codes = encode(of_rows, training.classes, f"eval_set[{i}]")
             pairs.append((features, training.classes[codes]))
         return pairs or None

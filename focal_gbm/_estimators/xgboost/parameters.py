@@ -10,8 +10,10 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import xgboost
 from xgboost import Booster, DMatrix, config_context
 
+from focal_gbm._estimators.columns import OTHER_INTEGER, Reader
 from focal_gbm._validation import (
     check_count,
     check_positive,
@@ -28,6 +30,15 @@ _FOREIGN = {
     "num_leaves": "; did you mean max_leaves, with grow_policy='lossguide'?",
     "min_child_samples": "; did you mean min_child_weight?",
 }
+_VERSION = tuple(int(part) for part in xgboost.__version__.split(".")[:2])
+# Before 3.1 the model holds no categories. From then on it holds texts or integers.
+READER = Reader(
+    "XGBoost",
+    any_arrow=True,
+    categories=None
+    if _VERSION < (3, 1)
+    else frozenset(["string", "integer", *[OTHER_INTEGER][: _VERSION >= (3, 4)]]),
+)
 # Other names of XGBoost's for parameters that sizes of trees set.
 SYNONYMS = {"learning_rate": ("eta",), "reg_lambda": ("lambda",)}
 # Parameters of XGBoost that readers of papers take for those of the focal loss.

@@ -17,6 +17,7 @@ from focal_gbm._estimators.xgboost.evaluation import (
     split_metrics,
 )
 from focal_gbm._estimators.xgboost.objective import Rows, objective_on
+from focal_gbm._estimators.xgboost.parameters import READER
 from focal_gbm._estimators.xgboost.saved_model import (
     OBJECTIVES,
     base_score,
@@ -87,7 +88,7 @@ class Session:
             if features is X and labels is y:
                 pairs.append((training.X, training.y))
                 continue
-            features = readable(features, "XGBoost", any_arrow=True)
+            features = readable(features, READER)
             pairs.append((features, encode(labels, training.classes, f"eval_set[{i}]")))
         if weights is not None:
             own = training.sample_weight
