@@ -156,8 +156,8 @@ pd.DataFrame.from_dict(table, orient="index").round(5)
 #
 # On simulated rows (:doc:`/benchmarks/calibration/README`) a slope takes almost a third
 # of the excess log-loss of an over-fitted model from 200 frauds on. With 50 frauds most
-# calibrators make an honest model worse, and isotonic steps need the most. Below 50,
-# "auto" fits no slope, and a warning names the choice.
+# calibrators make a model that hardly over-fits worse, and isotonic steps need more.
+# Below 50, "auto" fits no slope, and a warning names the choice.
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     is_short = day.between(75, 77)
