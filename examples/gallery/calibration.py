@@ -156,8 +156,8 @@ pd.DataFrame.from_dict(table, orient="index").round(5)
 #
 # On simulated rows (:doc:`/benchmarks/calibration/README`) a slope takes almost a third
 # of the excess log-loss of an over-fitted model from 200 frauds on. With 50 frauds most
-# calibrators make an honest model worse, and isotonic steps need the most. Below 50,
-# "auto" fits no slope, and a warning names the choice.
+# calibrators make a model that hardly over-fits worse, and isotonic steps need more.
+# Below 50, "auto" fits no slope, and a warning names the choice.
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     is_short = day.between(75, 77)
@@ -181,9 +181,9 @@ shifted.fit(X[is_kept], y[is_kept])
 print(f"constant: {shifted.calibrator_.constant_:.3f}")
 
 # %%
-# The constant corrects the level and leaves the slope. Labels of later rows correct
-# both, and need no PriorShift. A third way is a weight of 10 for each negative
-# that was kept.
+# The constant corrects the level and leaves the slope. Labels of later rows correct the
+# slope too, and need no PriorShift. A third way is a weight of 10 for each negative
+# that was kept; in this run it over-fits most, as its slope and log-loss show.
 weight = np.where(y[is_kept] == 1, 1.0, 10.0)
 weighted = FocalXGBClassifier(**size).fit(X[is_kept], y[is_kept], weight)
 models = {

@@ -8,7 +8,7 @@ LightGBM, LightGBM with two settings that protect it on rare classes,
 Compare how many frauds they catch, how many of their alerts are right, and whether
 their probabilities are the rates of later rows.
 
-``examples/detect_fraud.py`` in the repository does the same with a file of your own.
+``examples/detect_fraud.py`` in the repository compares models on a file of your own.
 """
 
 # %%
@@ -64,8 +64,7 @@ pd.DataFrame(
 # LightGBM begins at the base rate, where a leaf that holds frauds alone takes a step of
 # one over the fraud rate. Such steps can make training collapse; the settings
 # ``boost_from_average=False`` and ``min_child_weight=1`` prevent that. In the
-# focal classifiers the step is bounded and the start is nearer to even odds, without
-# settings.
+# focal classifiers the default settings bound the step and begin nearer to even odds.
 models = {
     "LightGBM": LGBMClassifier(random_state=0, verbose=-1),
     "LightGBM, protected": LGBMClassifier(
@@ -137,8 +136,8 @@ pd.DataFrame(rows).T.round(3)
 # log-loss is nil within noise, here as on the nine data sets of
 # :doc:`the benchmark </benchmarks/detection/README>`. Focal loss on the log-odds is
 # log-loss with less weight on uncertain rows, and few rows of a rare class are
-# uncertain. Use the focal classifiers for their default settings and for their
-# probabilities; the loss itself does not rank better.
+# uncertain. Use the focal classifiers for their default settings; the loss itself does
+# not rank better.
 
 # %%
 # Alerts, and probabilities

@@ -119,12 +119,13 @@ pd.DataFrame(table).T.round(2)
 
 # %%
 # The model without the last weeks has never seen the new kind of fraud. Labels as they
-# are rank nearly as well as ``label_maturity`` in this draw, and predict less than half
-# of the frauds. With ``label_maturity`` the probabilities are those of all frauds,
-# known or not, apart from over-fitting. Keep the old rows too: where nothing is new,
-# old and young rows together rank better than young rows alone.
-# :doc:`/benchmarks/delays/README` has more draws: three mean delays, two kinds of
-# change and none, two streams of payments.
+# are rank nearly as well as ``label_maturity`` in this simulation, and predict less
+# than half of the frauds. With ``label_maturity`` the probabilities are those of all
+# frauds, known or not, apart from over-fitting. The old rows gain nothing here, where
+# most of the frauds are new. Keep them all the same: where nothing is new, old and
+# young rows together rank better than young rows alone.
+# :doc:`/benchmarks/delays/README` compares three mean delays, two kinds of change and
+# none, and two streams of payments.
 figure, (of_reports, of_alerts) = plt.subplots(
     1, 2, figsize=(11, 4.8), layout="constrained"
 )

@@ -4,8 +4,8 @@ Thresholds and their uncertainty
 
 A team can review 15 alerts a day. This story finds the threshold for that budget from
 scores without labels, and measures weeks later, with the labels, which share of the
-frauds it caught. Every figure has an interval, because a month holds few frauds. The
-last parts set thresholds by cost and count cards in place of transactions.
+frauds it caught. Measures have intervals, because eight weeks hold few frauds. The last
+parts set thresholds by cost and count cards in place of transactions.
 """
 
 # %%
@@ -288,7 +288,7 @@ pd.DataFrame.from_dict(table, orient="index").round(2)
 # The calibrated rule catches fewer frauds at a lower cost: it lets small amounts pass
 # and alerts large ones from a lower probability on. The next picture has the cost of
 # every threshold. A search finds the lowest point of the curve at best, and in this run
-# the rule is below it.
+# the rule is a little below it.
 grid = np.geomspace(0.005, 0.9, 40)
 
 figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
