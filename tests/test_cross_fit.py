@@ -538,6 +538,25 @@ def test_a_curve_that_cannot_pass_the_bar_is_given_up(limit, is_hopeless):
     assert [rising.kept(15 * (i + 1), c) for i, c in enumerate(criteria)][-1] == 60
 
 
+@pytest.mark.parametrize(
+    ("criteria", "end"),
+    [
+        # the gain halves from window to window: 0.04 is left, and 0.06 to be safe
+        ([0.50, 0.46, 0.42, 0.40, 0.38], 0.38 - 0.06),
+        # the gain does not fall: its series is cut at a decay of 0.9
+        ([2.00, 1.98, 1.96, 1.94, 1.92], 1.92 - 1.5 * 0.04 * 9),
+        # nor is a decay known after a loss
+        ([1.96, 1.97, 1.98, 1.96, 1.94], 1.94 - 1.5 * 0.04 * 9),
+    ],
+)
+def test_a_curve_is_extrapolated_by_its_gains(criteria, end):
+    for bar, is_hopeless in ((end - 0.005, True), (end + 0.005, False)):
+        curve = Curve(patience=900, last=9000, bar=bar)
+        kept = [curve.kept(15 * (i + 1), c) for i, c in enumerate(criteria)]
+        assert kept[:-1] == [None] * 4
+        assert (kept[-1] is not None) == is_hopeless
+
+
 def test_columns_whose_names_are_not_ascii(data):
     """XGBoost takes the escapes of JSON for text."""
     X, y = data
