@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from focal_gbm import LogOddsCalibrator, PriorShift
-from focal_gbm.calibration import METHODS, from_state, state_of
+from focal_gbm.calibration import METHODS, from_state, map_of, state_of
 
 ALL = pytest.mark.parametrize("method", METHODS)
 
@@ -135,13 +135,16 @@ def chosen_by_definition(x, y, weight):
 
 def test_auto_moves_on_by_one_standard_error():
     chosen = []
-    for seed, slope in enumerate((1.0, 0.85, 0.8, 0.7, 0.6, 1.3)):
-        x, y = sample(lambda x, slope=slope: slope * x + 0.15, 1_500, seed, mean=-2.5)
+    lines = [lambda x, b=b: b * x + 0.15 for b in (1.0, 0.85, 0.8, 0.7, 0.6, 1.3)]
+    steps = lambda x: np.where(x < -3, -4.0, np.where(x < -1, -2.0, 2.0))  # noqa: E731
+    for seed, truth in enumerate([*lines, steps]):
+        x, y = sample(truth, 1_500, seed, mean=-2.5)
         weight = np.random.default_rng(seed).choice([0.25, 1.0, 2.5], len(x))
         expected = chosen_by_definition(x, y, weight)
         assert LogOddsCalibrator().fit(x, y, weight).method_ == expected
         chosen.append(expected)
-    assert len(set(chosen)) >= 3
+    assert len(set(chosen)) >= 4
+    assert "isotonic" in chosen
 
 
 @pytest.mark.slow
@@ -305,9 +308,12 @@ def test_state_as_plain_numbers():
         state = json.loads(json.dumps(state_of(calibrator)))
         twin = from_state(state)
         np.testing.assert_allclose(twin.predict(x), calibrator.predict(x), rtol=1e-14)
+        far = np.r_[x, -1e3, 1e3]
+        np.testing.assert_array_equal(map_of(calibrator)(far), calibrator.predict(far))
         if isinstance(calibrator, LogOddsCalibrator):
             np.testing.assert_array_equal(twin.coef_, calibrator.coef_)
     assert state_of(IsotonicRegression()) is None
+    assert map_of(IsotonicRegression()) is None
     assert from_state(None) is None
     with pytest.raises(ValueError, match="cv must be a whole number >= 2, got"):
         state_of(LogOddsCalibrator("platt").fit(x, y).set_params(cv=2.5))
