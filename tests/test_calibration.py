@@ -136,6 +136,7 @@ def chosen_by_definition(x, y, weight):
 def test_auto_moves_on_by_one_standard_error():
     chosen = []
     lines = [lambda x, b=b: b * x + 0.15 for b in (1.0, 0.85, 0.8, 0.7, 0.6, 1.3)]
+    lines.append(lambda x: x - 0.8)
     steps = lambda x: np.where(x < -3, -4.0, np.where(x < -1, -2.0, 2.0))  # noqa: E731
     for seed, truth in enumerate([*lines, steps]):
         x, y = sample(truth, 1_500, seed, mean=-2.5)
@@ -144,7 +145,28 @@ def test_auto_moves_on_by_one_standard_error():
         assert LogOddsCalibrator().fit(x, y, weight).method_ == expected
         chosen.append(expected)
     assert len(set(chosen)) >= 4
-    assert "isotonic" in chosen
+    assert {"identity", "intercept", "isotonic"} < set(chosen)
+
+
+@pytest.mark.filterwarnings("ignore:method='auto' has 2 positives")
+def test_each_fold_trains_on_both_classes():
+    """By chance alone, both positives would be held out together half of the time."""
+    x = np.linspace(-3, 3, 30)
+    for first in range(10):
+        y = np.zeros(30, int)
+        y[[first, 29 - first]] = 1
+        fitted = LogOddsCalibrator().fit(x, y)
+        assert fitted.method_ in ("identity", "intercept")
+
+
+def test_isotonic_ends_half_a_row_of_a_class_from_0_and_1():
+    x, y = np.arange(12.0), np.array([0] * 6 + [1] * 4 + [0, 1])
+    weight = np.where(y > 0, 2.0, 3.0)
+    weight[10:] = 0.0
+    p = expit(LogOddsCalibrator("isotonic").fit(x, y, weight).predict(x[:10]))
+    # the rows weigh 26 together
+    np.testing.assert_allclose(p[:6], 0.5 * 2 / (26 + 2))
+    np.testing.assert_allclose(p[6:], 1 - 0.5 * 3 / (26 + 3))
 
 
 @pytest.mark.slow

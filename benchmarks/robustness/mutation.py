@@ -361,12 +361,13 @@ def tests(copy: Path, module: Module) -> str:
 def reasons() -> dict[str, str]:
     """Return the reasons why mutants survive, by file, function and change."""
     return {
-        _name(line["file"], line["function"], line["change"]): line["reason"]
+        name_of(line["file"], line["function"], line["change"]): line["reason"]
         for line in map(json.loads, REASONS.read_text().splitlines())
     }
 
 
-def _name(file: str, function: str, change: list[str]) -> str:
+def name_of(file: str, function: str, change: list[str]) -> str:
+    """Return the name of a survivor, which a reason refers to."""
     return json.dumps([file, function, change])
 
 
@@ -470,7 +471,7 @@ def _described(name: str) -> str:
 
 def _reason(record: Record, why: Mapping[str, str]) -> str:
     key = record["key"]
-    return why.get(_name(key["file"], key["function"], record["change"]), NOT_READ)
+    return why.get(name_of(key["file"], key["function"], record["change"]), NOT_READ)
 
 
 def _survivors(records: list[Record], why: Mapping[str, str]) -> str:
