@@ -18,7 +18,7 @@ import pandas as pd
 
 MOST_CATEGORIES = 300
 LABELS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
-DECIMAL_COMMA = r"[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?"
+DECIMAL_COMMA = r"[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?([eE][-+]?\d+)?"
 DATE = r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})\b.*"
 
 

@@ -295,18 +295,20 @@ def test_an_export_of_a_european_bank(read, cards, capsys):
         amount=cards["amount"].map(lambda x: f"{x:,.2f}".translate({44: 46, 46: 44})),
         label=cards["is_fraud"].map({0: "in Ordnung", 1: "gefälscht"}),
         closed=cards["time"].dt.strftime("%d.%m.%Y"),
+        distance=cards["distance"].map(lambda x: f"{x:.3e}".replace(".", ",")),
     ).drop(columns="is_fraud")
     assert data["amount"].str.contains(r"\d\.\d{3},").any()
     text = data.to_csv(index=False, sep=";").encode("cp1252")
     X, y, times, _ = read(text, "--label", "label", "--positive", "gefälscht")
     np.testing.assert_allclose(X["amount"], cards["amount"].round(2))
+    np.testing.assert_allclose(X["distance"], cards["distance"], rtol=1e-3)
     np.testing.assert_array_equal(y, cards["is_fraud"])
     assert (times.to_numpy() == cards["time"].dt.floor("min").to_numpy()).all()
     out = capsys.readouterr().out
     for message in (
         "read as Windows-1252",
         "separated by ';'",
-        "decimal commas: amount",
+        "decimal commas: amount, ",
         "Times from 01 January 2024 to 29 February 2024, 60 days",
         "'closed' (dates",
         "of 7 days before the test rows are left out",
