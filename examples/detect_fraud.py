@@ -13,13 +13,9 @@ recall and precision against alerts a day, and predicted against observed fraud 
 from __future__ import annotations
 
 import argparse
-import difflib
-import re
 import time
-from collections.abc import Iterable
-from numbers import Number
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import matplotlib as mpl
 
@@ -29,12 +25,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from lightgbm import LGBMClassifier
+from read_table import (
+    check_columns,
+    listed,
+    read_features,
+    read_file,
+    read_labels,
+    read_times,
+    stop,
+)
 from sklearn.metrics import average_precision_score, log_loss
 from xgboost import XGBClassifier
 
 from focal_gbm import FocalLGBMClassifier, FocalXGBClassifier
 from focal_gbm.datasets import TRANSACTION_FEATURES, make_transactions
 from focal_gbm.metrics import (
+    alert_threshold,
     bootstrap_interval,
     precision_at_alert_rate,
     recall_at_alert_rate,
@@ -42,15 +48,9 @@ from focal_gbm.metrics import (
 )
 from focal_gbm.plotting import AlertCurveDisplay, ReliabilityDisplay
 
-MOST_CATEGORIES = 300
-LABELS = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 N_RESAMPLES = 200
 FEWEST_DAYS = 5  # for an interval over days
-
-
-def stop(message: str) -> NoReturn:
-    """End the program with a message instead of a traceback."""
-    raise SystemExit(message)
+TOO_GOOD = 0.9  # average precision of a single column
 
 
 def read(arguments: argparse.Namespace) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
@@ -63,8 +63,8 @@ def read(arguments: argparse.Namespace) -> tuple[pd.DataFrame, np.ndarray, pd.Se
         y = data["is_fraud"].to_numpy()
         return data[list(TRANSACTION_FEATURES)], y, data["time"]
     data = read_file(Path(arguments.file))
-    check_columns(data, arguments)
-    times = read_times(data[arguments.time])
+    check_columns(data, arguments.time, arguments.label, arguments.drop)
+    times = read_times(data[arguments.time], arguments.dayfirst)
     order = np.argsort(times.to_numpy(), kind="stable")[: times.notna().sum()]
     if len(order) < len(data):
         print(f"{len(data) - len(order):,} rows without a time are left out.")
@@ -86,180 +86,6 @@ def read(arguments: argparse.Namespace) -> tuple[pd.DataFrame, np.ndarray, pd.Se
     return read_features(X[is_known]), y[is_known].astype(np.int8), times[is_known]
 
 
-def read_file(path: Path) -> pd.DataFrame:
-    """Return the rows of a CSV or parquet file."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        stop(f"{path} {what}; pass a parquet or CSV file.")
-    is_csv = ".csv" in path.suffixes  # .csv.gz too
-    if not is_csv and path.suffix not in (".parquet", ".pq"):
-        stop(
-            f"{path} ends in {path.suffix or 'nothing'!r}; this example reads only "
-            ".csv and .parquet. Convert the file, for example with pandas."
-        )
-    try:
-        if is_csv:
-            # read_csv renames a second column of the same name without a warning
-            names = pd.read_csv(path, header=None, nrows=1, dtype=str).iloc[0].tolist()
-            data = pd.read_csv(path, low_memory=False)
-        else:
-            data = pd.read_parquet(path)
-            names = list(data.columns)
-    except (ValueError, OSError, ImportError) as error:  # includes pandas' and Arrow's
-        kind = "CSV" if is_csv else "parquet"
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        stop(f"{path} cannot be read as {kind}: {first_line}")
-    twice = sorted({str(name) for name in names if names.count(name) > 1})
-    if twice:
-        stop(
-            f"{path} has more than one column named {listed(twice)}; rename one of "
-            "them."
-        )
-    if data.empty:
-        stop(f"{path} holds no rows.")
-    return data.set_axis([str(name) for name in data.columns], axis=1)
-
-
-def check_columns(data: pd.DataFrame, arguments: argparse.Namespace) -> None:
-    """Stop if an option names a column that the file does not have."""
-    wanted = [("--time", arguments.time), ("--label", arguments.label)]
-    for option, name in [*wanted, *(("--drop", name) for name in arguments.drop)]:
-        if name not in data:
-            near = difflib.get_close_matches(name, data.columns, n=3, cutoff=0.4)
-            hint = f"is it {' or '.join(map(repr, near))}? " if near else ""
-            if len(data.columns) == 1:
-                hint = "are values separated by commas? "
-            stop(
-                f"{option} {name}: the file has no such column; {hint}The columns are: "
-                f"{listed(data.columns, 30)}."
-            )
-    if arguments.time == arguments.label:
-        stop(f"--time and --label both name {arguments.time!r}; name two columns.")
-
-
-def read_times(column: pd.Series) -> pd.Series:
-    """Convert dates, text or numbers to times.
-
-    Numbers are days such as 20240131, or seconds, or a smaller unit if seconds would
-    reach beyond the year 5000.
-    """
-    name, how = column.name, {}
-    if column.isna().all():
-        stop(f"--time {name}: {name!r} is blank in every row; name another column.")
-    if pd.api.types.is_numeric_dtype(column):
-        if column.dropna().between(19000101, 21001231).all():
-            column, how = column.astype("Int64").astype("string"), {"format": "%Y%m%d"}
-            meaning = "days such as 20240131"
-        else:
-            column = column.astype("float64")
-            size = np.digitize(column.abs().max(), [1e11, 1e14, 1e17])
-            meaning = ("s", "ms", "us", "ns")[int(size)]
-            how = {"unit": meaning}
-        print(f"Numbers in {name!r} are read as {meaning}.")
-    try:
-        return pd.to_datetime(column, utc=True, **how).dt.tz_convert(None)
-    except (ValueError, TypeError, OverflowError):
-        stop(
-            f"--time {name}: the column cannot be read as times; the first value is "
-            f"{column.dropna().iloc[0]!r}. Write times as 2024-01-31 23:59:59, or name "
-            "another column."
-        )
-
-
-def word(label: Any) -> str | None:
-    """Return a label as text, or None for a blank; 1, 1.0 and True give the same."""
-    if pd.isna(label) or not str(label).strip():
-        return None
-    if isinstance(label, (bool, np.bool_)) or (
-        isinstance(label, (float, np.floating)) and label.is_integer()
-    ):
-        return str(int(label))
-    return str(label).strip()
-
-
-def read_labels(column: pd.Series, positive: str | None) -> np.ndarray:
-    """Return 1 for fraud, 0 for other labels and NaN for rows without a label."""
-    codes, values = pd.factorize(column)
-    words = [word(value) for value in values]
-    counts: dict[str, int] = {}
-    for text, n in zip(words, np.bincount(codes[codes >= 0]), strict=True):
-        if text is not None:
-            counts[text] = counts.get(text, 0) + int(n)
-    found = [f"{text!r} ({n:,})" for text, n in counts.items()]
-    if positive is None:
-        coded = {text: LABELS.get(text.casefold(), np.nan) for text in counts}
-        if np.isnan(list(coded.values())).any():
-            rarest = min(counts, key=lambda text: counts[text])
-            stop(
-                f"--label {column.name}: the column holds {listed(found)}, not 0 and "
-                f"1; name the label of fraud, for example --positive {rarest!r}."
-            )
-    else:
-        coded = {text: float(text == positive) for text in counts}
-        if positive not in counts:
-            stop(
-                f"--positive {positive}: {column.name!r} holds no such label; pass one "
-                f"of {listed(found)}."
-            )
-        others = [text for text in counts if text != positive]
-        print(f"{positive!r} is fraud; the other labels are not: {listed(others)}.")
-    by_code = [np.nan if text is None else coded[text] for text in words]
-    return np.array([*by_code, np.nan])[codes]  # the code of a missing value is -1
-
-
-def read_features(X: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns that the models can use; print the others with the reason."""
-    used, left_out = {}, []
-    for name, column in X.items():
-        feature = read_feature(column)
-        if isinstance(feature, str):
-            left_out.append(f"{name!r} ({feature})")
-        else:
-            used[name] = feature
-    if left_out:
-        print(f"Columns left out: {', '.join(left_out)}.")
-    if not used:
-        stop("No column is left to learn from; add columns of numbers or categories.")
-    # LightGBM or XGBoost refuses each of these characters in column names
-    names = [re.sub(r'[\[\]{}<>",:]', "_", str(name)) for name in used]
-    if len(set(names)) < len(names):
-        names = [f"{name}_{i}" for i, name in enumerate(names)]
-    return pd.DataFrame(dict(zip(names, used.values(), strict=True)), index=X.index)
-
-
-def read_feature(column: pd.Series) -> pd.Series | str:
-    """Return a column as numbers or categories, or the reason to leave it out."""
-    values = column.dropna()
-    if values.empty:
-        return "blanks only"
-    kinds = pd.api.types
-    if kinds.is_datetime64_any_dtype(column):
-        return "dates; convert dates to numbers, such as an age"
-    if kinds.is_timedelta64_dtype(column):
-        return column.dt.total_seconds()
-    if kinds.is_object_dtype(column) and all(
-        issubclass(kind, (Number, np.bool_)) for kind in set(map(type, values))
-    ):  # for example booleans with blanks, or decimals
-        column = values.astype("float64").reindex(column.index)
-    if kinds.is_numeric_dtype(column):
-        numbers = column if column.dtype == np.float32 else column.astype("float64")
-        return numbers.replace([np.inf, -np.inf], np.nan)  # XGBoost refuses them
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype("string").astype("object").astype("category")
-    column = column.cat.remove_unused_categories()
-    n = len(column.cat.categories)
-    if n > MOST_CATEGORIES or n > 0.5 * len(values) > 10:
-        return f"text of {n:,} different values, like names or identifiers"
-    return column
-
-
-def listed(names: Iterable[Any], most: int = 10) -> str:
-    """Join the first names with commas and count the others."""
-    names = [str(name) for name in names]
-    rest = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
-
-
 def split(
     times: pd.Series, y: np.ndarray, label_delay: float, test_days: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -274,6 +100,12 @@ def split(
             f"{label_delay:g} days of label delay leave no training rows. Lower "
             "--test-days or --label-delay."
         )
+    n_between = len(y) - is_train.sum() - is_test.sum()
+    if n_between:
+        print(
+            f"{n_between:,} transactions of {label_delay:g} days before the test rows "
+            "are left out: their labels would not be known."
+        )
     for name, part in (("training", y[is_train]), ("test", y[is_test])):
         print(f"{name:8}{len(part):10,} transactions, {part.mean():.3%} fraud")
         if part.min() == part.max():
@@ -283,6 +115,29 @@ def split(
                 "--test-days."
             )
     return is_train, is_test
+
+
+def suspects(
+    X_train: pd.DataFrame, y_train: np.ndarray, X: pd.DataFrame, y: np.ndarray
+) -> list[str]:
+    """Return columns that find nearly all frauds alone, as what follows a fraud does.
+
+    A column of numbers is tried with high, low and missing values as a sign of fraud; a
+    category has its fraud rate in the training rows.
+    """
+    found = []
+    for name, column in X.items():
+        tries = [column.isna().to_numpy(float)]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            rates = pd.Series(y_train).groupby(X_train[name].to_numpy()).mean()
+            tries.append(column.astype(object).map(rates).fillna(0.0).to_numpy(float))
+        else:
+            numbers = column.to_numpy(float)
+            tries += [np.nan_to_num(sign * numbers, nan=-1e308) for sign in (1, -1)]
+        best = max(average_precision_score(y, score) for score in tries)
+        if best > TOO_GOOD:
+            found.append(f"{name!r} ({best:.2f})")
+    return found
 
 
 def without_low_negatives(
@@ -354,6 +209,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--positive", metavar="LABEL", help="label of fraud, if labels are not 0 and 1"
     )
+    parser.add_argument(
+        "--dayfirst",
+        action=argparse.BooleanOptionalAction,
+        help="times such as 03/04/2024 begin with the day; needed if no row shows it",
+    )
     parser.add_argument("--drop", nargs="*", default=[], help="columns to leave out")
     parser.add_argument(
         "--label-delay",
@@ -379,6 +239,15 @@ def parse_arguments() -> argparse.Namespace:
         help="file to draw to: .png, .pdf or .svg (default: %(default)s)",
     )
     arguments = parser.parse_args()
+    of_a_file = ("time", "label", "positive", "dayfirst", "drop")
+    changed = [
+        f"--{x}" for x in of_a_file if getattr(arguments, x) != parser.get_default(x)
+    ]
+    if arguments.file is None and changed:
+        parser.error(
+            f"{listed(changed)} without a FILE; put FILE first, because --drop takes "
+            "every name that follows"
+        )
     picture = Path(arguments.picture)
     kinds = plt.figure().canvas.get_supported_filetypes()
     plt.close()
@@ -408,6 +277,12 @@ def main() -> None:
         "XGBoost": XGBClassifier(enable_categorical=True),
         "FocalXGBClassifier": FocalXGBClassifier(enable_categorical=True),
     }
+    if known := suspects(X_train, y_train, X_test, y_test):
+        print(
+            f"\nNearly all frauds of the test rows are found by {listed(known)} alone "
+            "(average precision). Is it known at the time of the payment? If not, "
+            "--drop it: a score would not have it."
+        )
     compile_loops()
     alert_rate = min(budget * test_days / len(y_test), 1.0)
     table: dict[str, dict[str, Any]] = {}
@@ -418,17 +293,22 @@ def main() -> None:
         seconds = time.perf_counter() - began
         p = scores[name] = model.predict_proba(X_test)[:, 1]
         rows[name] = without_low_negatives(y_test, p, day, 0.03 + 3 * alert_rate)
-        between = interval(recall_at_fpr, rows[name], fpr=1e-3)
+        between = interval(recall_at_alert_rate, rows[name], rate=alert_rate)
         table[name] = {
-            "recall at 0.1 % FPR": recall_at_fpr(y_test, p, fpr=1e-3),
+            "recall at budget": recall_at_alert_rate(y_test, p, rate=alert_rate),
             "95 % interval": "[{:.2f}, {:.2f}]".format(*between) if between else "-",
-            "precision at budget": precision_at_alert_rate(y_test, p, rate=alert_rate),
+            "precision": precision_at_alert_rate(y_test, p, rate=alert_rate),
+            "recall at 0.1 % FPR": recall_at_fpr(y_test, p, fpr=1e-3),
             "average precision": average_precision_score(y_test, p),
             "log-loss": log_loss(y_test, p),
             "predicted / observed": p.mean() / y_test.mean(),
             "fit, s": seconds,
         }
-    print(f"\nTest rows: the last {test_days:g} days, with {budget:g} alerts a day")
+    source = arguments.file or "simulated transactions"
+    print(
+        f"\n{source}: the last {test_days:g} days, with {budget:g} alerts a day in the "
+        "mean.\nProtected: boost_from_average=False, min_child_weight=1."
+    )
     frame = pd.DataFrame.from_dict(table, orient="index")
     print(frame.round(4).to_string())
 
@@ -444,21 +324,23 @@ def main() -> None:
     print(f"\nPicture: {arguments.picture}")
 
     ours = "FocalLGBMClassifier"
-    recall = recall_at_alert_rate(y_test, scores[ours], rate=alert_rate)
-    between = interval(recall_at_alert_rate, rows[ours], rate=alert_rate)
-    ends = f" [{100 * between[0]:.0f}, {100 * between[1]:.0f}]" if between else ""
-    precision, ratio = frame.loc[ours, ["precision at budget", "predicted / observed"]]
-    pure = (
-        "The budget allows no alert."
-        if np.isnan(precision)
-        else f"Of the alerts, {100 * precision:.0f} % are fraud."
-    )
+    recall, between = frame.loc[ours, ["recall at budget", "95 % interval"]]
+    precision, ratio = frame.loc[ours, ["precision", "predicted / observed"]]
+    found = f"{ours} finds {recall:.0%} of the frauds"
+    if between != "-":
+        found += f", with a 95 % interval over days of {between}"
+    if np.isnan(precision):
+        print(f"\n{found}. The budget allows no alert.")
+    else:
+        threshold = alert_threshold(scores[ours], budget=budget, n_days=test_days)
+        print(
+            f"\n{found}, in {budget:g} alerts a day: those from a probability of "
+            f"{threshold:.4f} on, of which {precision:.0%} are fraud."
+        )
+    print(f"For 100 observed frauds, the model predicts {100 * ratio:.0f}.")
     print(
-        f"\n{ours} finds {100 * recall:.0f} %{ends} of the frauds in {budget:g} alerts "
-        f"a day. {pure} For 100 observed frauds, the model predicts {100 * ratio:.0f}."
-        f'\nNext: use {ours}(calibration="auto") to correct the probabilities; '
-        "examples/gallery/search_to_service.py shows how to choose a threshold and how "
-        "to save a model for a service."
+        "\nNext: doc/ten_minutes.md has these steps in Python, with a calibration on a "
+        "later week,\nthe list of alerts and a saved model."
     )
 
 

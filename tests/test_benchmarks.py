@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import os
@@ -21,6 +22,7 @@ from benchmarks.common import data, runner, tables
 from benchmarks.common.intervals import over_sets
 from benchmarks.detection import evaluation, models, report, study
 from benchmarks.parameters import starting_point
+from benchmarks.robustness import mutation
 from benchmarks.scale import cluster, cluster_report, cost_model, out_of_core, spark
 from focal_gbm.datasets import TRANSACTION_FEATURES
 
@@ -538,3 +540,64 @@ def test_policies_agree_at_gamma_0_and_with_the_estimator(library):
     bare, whole = p_of(policy="posterior, expected", gamma=2.0), p_of(gamma=2.0)
     shift = np.ptp(logit(bare) - logit(whole))  # but for the closing constant
     assert shift < 1e-3
+
+
+def test_page_of_mutation():
+    pytest.importorskip("tabulate", reason="tables need the extra [benchmark]")
+
+    def key(line):
+        return {"module": "loss", "file": "focal_gbm/loss.py", "function": "f"} | {
+            "line": line
+        }
+
+    def of(line, **end):
+        return {"key": key(line), "change": [line, f"{line} + 1"], **end}
+
+    found = {"loss": ([mutation.Mutant(key(n), "", 0) for n in "abcde"], 7)}
+    ends = {
+        "a": {"result": "killed"},
+        "b": {"error": "ended after 180 s"},
+        "c": {"result": "survived"},
+        "d": {"error": "the process died: -11"},
+        "a line that has changed": {"result": "survived"},
+    }
+    records = [of(line, **end) for line, end in ends.items()]
+    page = mutation.page(found, records, {})
+    assert "Of 4 mutants, drawn from 5, the tests kill 3: 0.75" in page
+    assert "1 survive, and 1 are not read yet" in page.replace("\n", " ")
+    assert "[0.30, 0.95]" in page  # Wilson's interval of 3 in 4
+    why = {mutation.name_of("focal_gbm/loss.py", "f", ["c", "c + 1"]): "no matter"}
+    page = mutation.page(found, records, why)
+    assert "all were read" in page
+    assert "no matter" in page
+    with pytest.raises(SystemExit, match="did not run: OSError"):
+        mutation.page(found, [of("e", error="OSError: no disk")], {})
+
+
+def test_each_mutant_that_survives_has_a_reason():
+    why, n_survivors = mutation.reasons(), 0
+    for record in runner.read(mutation.RESULTS):
+        if mutation.result_of(record) == mutation.SURVIVED:
+            key = record["key"]
+            name = mutation.name_of(key["file"], key["function"], record["change"])
+            assert len(why[name]) > 10
+            n_survivors += 1
+    assert n_survivors
+
+
+def test_annotations_and_messages_are_no_mutants():
+    text = """
+def f(a: int | None = 1 + 2) -> float | None:
+    b: int | str = a + 3
+    msg = f"{a + 4} is odd"
+    return b - 5
+"""
+    parts = mutation.without_effect(ast.parse(text))
+    left_out = [
+        any(first <= (row, column) < last for first, last in parts)
+        for row, line in enumerate(text.splitlines(), 1)
+        for column, letter in enumerate(line)
+        if letter in "|+-" and line[column + 1] != ">"
+    ]
+    # int | None, 1 + 2, float | None; int | str, a + 3; a + 4; b - 5
+    assert left_out == [True, False, True, True, False, True, False]

@@ -18,9 +18,10 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
 
 from focal_gbm import LogOddsCalibrator, PriorShift
-from focal_gbm.calibration import METHODS, from_state, state_of
+from focal_gbm.calibration import METHODS, from_state, map_of, state_of
 
 ALL = pytest.mark.parametrize("method", METHODS)
 
@@ -97,6 +98,75 @@ def test_a_weight_of_two_is_a_row_twice(method):
     other = LogOddsCalibrator(method).fit(x[twice], y[twice]).predict(x)
     # the ridge and the margins are worth as many units as there are rows
     assert np.abs(one - other).mean() < 0.02
+
+
+@ALL
+def test_a_row_without_weight_has_no_part(method):
+    x, y = sample(TRUTHS["platt"], 2_000, seed=6)
+    weight = (np.arange(len(x)) % 3).astype(float)
+    weight[: len(x) // 2] *= 0.25
+    used = weight > 0
+    whole = LogOddsCalibrator(method).fit(x, y, weight)
+    part = LogOddsCalibrator(method).fit(x[used], y[used], weight[used])
+    assert whole.method_ == part.method_
+    np.testing.assert_allclose(whole.predict(x), part.predict(x), atol=1e-6)
+
+
+def chosen_by_definition(x, y, weight):
+    """Return the simplest method that no other beats by a standard error."""
+    methods = ("identity", *METHODS[:-1])
+    losses = {}
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    for method in methods:
+        f = x.copy()
+        for train, test in folds.split(x, y):
+            if method != "identity":
+                rows = x[train], y[train], weight[train]
+                f[test] = LogOddsCalibrator(method).fit(*rows).predict(x[test])
+        losses[method] = np.logaddexp(0, np.where(y > 0, -f, f))
+    best = methods[0]
+    for method in methods[1:]:
+        gain = losses[best] - losses[method]
+        mean = (weight * gain).sum() / weight.sum()
+        error = np.sqrt((weight**2 * (gain - mean) ** 2).sum()) / weight.sum()
+        best = method if mean > error else best
+    return best
+
+
+def test_auto_moves_on_by_one_standard_error():
+    chosen = []
+    lines = [lambda x, b=b: b * x + 0.15 for b in (1.0, 0.85, 0.8, 0.7, 0.6, 1.3)]
+    lines.append(lambda x: x - 0.8)
+    steps = lambda x: np.where(x < -3, -4.0, np.where(x < -1, -2.0, 2.0))  # noqa: E731
+    for seed, truth in enumerate([*lines, steps]):
+        x, y = sample(truth, 1_500, seed, mean=-2.5)
+        weight = np.random.default_rng(seed).choice([0.25, 1.0, 2.5], len(x))
+        expected = chosen_by_definition(x, y, weight)
+        assert LogOddsCalibrator().fit(x, y, weight).method_ == expected
+        chosen.append(expected)
+    assert len(set(chosen)) >= 4
+    assert {"identity", "intercept", "isotonic"} < set(chosen)
+
+
+@pytest.mark.filterwarnings("ignore:method='auto' has 2 positives")
+def test_each_fold_trains_on_both_classes():
+    """By chance alone, both positives would be held out together half of the time."""
+    x = np.linspace(-3, 3, 30)
+    for first in range(10):
+        y = np.zeros(30, int)
+        y[[first, 29 - first]] = 1
+        fitted = LogOddsCalibrator().fit(x, y)
+        assert fitted.method_ in ("identity", "intercept")
+
+
+def test_isotonic_ends_half_a_row_of_a_class_from_0_and_1():
+    x, y = np.arange(12.0), np.array([0] * 6 + [1] * 4 + [0, 1])
+    weight = np.where(y > 0, 2.0, 3.0)
+    weight[10:] = 0.0
+    p = expit(LogOddsCalibrator("isotonic").fit(x, y, weight).predict(x[:10]))
+    # the rows weigh 26 together
+    np.testing.assert_allclose(p[:6], 0.5 * 2 / (26 + 2))
+    np.testing.assert_allclose(p[6:], 1 - 0.5 * 3 / (26 + 3))
 
 
 @pytest.mark.slow
@@ -260,7 +330,12 @@ def test_state_as_plain_numbers():
         state = json.loads(json.dumps(state_of(calibrator)))
         twin = from_state(state)
         np.testing.assert_allclose(twin.predict(x), calibrator.predict(x), rtol=1e-14)
+        far = np.r_[x, -1e3, 1e3]
+        np.testing.assert_array_equal(map_of(calibrator)(far), calibrator.predict(far))
+        if isinstance(calibrator, LogOddsCalibrator):
+            np.testing.assert_array_equal(twin.coef_, calibrator.coef_)
     assert state_of(IsotonicRegression()) is None
+    assert map_of(IsotonicRegression()) is None
     assert from_state(None) is None
     with pytest.raises(ValueError, match="cv must be a whole number >= 2, got"):
         state_of(LogOddsCalibrator("platt").fit(x, y).set_params(cv=2.5))

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 import weakref
 from itertools import pairwise
@@ -58,7 +59,7 @@ def leaves(library, *numbers):
 
 
 def crossed(library, parameters=(), **kwargs):
-    settings = {**SMALL, "sizes": leaves(library, 4, 8), **kwargs}
+    settings = {**SMALL, "sizes": leaves(library, 4, 8), "n_jobs": 1, **kwargs}
     return FocalClassifierCV(base(library, **dict(parameters)), **settings)
 
 
@@ -143,7 +144,10 @@ def test_contributions_of_the_one_booster_add_up(library, data):
 def test_held_out_log_odds_are_of_models_that_have_not_seen_the_row(library, data):
     X, y = data
     splits = list(KFold(3).split(X))
+    begun = time.perf_counter()
     model = crossed(library, cv=splits).fit(X, y)
+    took = time.perf_counter() - begun
+    assert 0 < sum(model.cv_results_["fit_time"]) < took
     for fold, (fit, held) in zip(model.estimators_, splits, strict=True):
         np.testing.assert_array_equal(
             model.oof_log_odds_[held], fold.decision_function(X[held])
@@ -209,6 +213,9 @@ def test_few_positives(library):
     with pytest.warns(UserWarning, match="cv=5 was reduced to 3 folds"):
         model = crossed(library, cv=5).fit(X, three)
     assert len(model.estimators_) == 3
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="cv=3 was reduced")
+        crossed(library, cv=3, calibration=None).fit(X, three)
     one = np.zeros(600, int)
     one[7] = 1
     with pytest.raises(ValueError, match="two rows of each class, got 1"):
@@ -378,6 +385,11 @@ def test_parameters_of_the_user_come_before_those_of_a_size():
         ({"ensemble": "yes"}, ValueError, "ensemble must be one of 'auto'"),
         ({"calibration": "magic"}, ValueError, "calibration must be one of"),
         ({"max_trees": 0}, ValueError, "max_trees must be"),
+        ({"n_jobs": 0}, ValueError, "n_jobs must be a whole number .* got 0"),
+        ({"n_jobs": 1.5}, ValueError, "n_jobs must be a whole number .* got 1.5"),
+        ({"random_state": -1}, ValueError, "random_state must be .* got -1"),
+        ({"random_state": 2**31}, ValueError, "random_state must be .* got 2147483648"),
+        ({"random_state": "seed"}, ValueError, "random_state must be .* got 'seed'"),
         ({"progress": 3}, ValueError, "progress must be True or False"),
         (
             {"estimator": FocalLGBMClassifier(boosting_type="dart")},
@@ -536,6 +548,25 @@ def test_a_curve_that_cannot_pass_the_bar_is_given_up(limit, is_hopeless):
     rising = Curve(patience=900, last=900, bar=bar)
     criteria = [0.4, 0.39, 0.38, 0.37, 0.375, 0.38]
     assert [rising.kept(15 * (i + 1), c) for i, c in enumerate(criteria)][-1] == 60
+
+
+@pytest.mark.parametrize(
+    ("criteria", "end"),
+    [
+        # the gain halves from window to window: 0.04 is left, and 0.06 to be safe
+        ([0.50, 0.46, 0.42, 0.40, 0.38], 0.38 - 0.06),
+        # the gain does not fall: its series is cut at a decay of 0.9
+        ([2.00, 1.98, 1.96, 1.94, 1.92], 1.92 - 1.5 * 0.04 * 9),
+        # nor is a decay known after a loss
+        ([1.96, 1.97, 1.98, 1.96, 1.94], 1.94 - 1.5 * 0.04 * 9),
+    ],
+)
+def test_a_curve_is_extrapolated_by_its_gains(criteria, end):
+    for bar, is_hopeless in ((end - 0.005, True), (end + 0.005, False)):
+        curve = Curve(patience=900, last=9000, bar=bar)
+        kept = [curve.kept(15 * (i + 1), c) for i, c in enumerate(criteria)]
+        assert kept[:-1] == [None] * 4
+        assert (kept[-1] is not None) == is_hopeless
 
 
 def test_columns_whose_names_are_not_ascii(data):

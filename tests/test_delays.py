@@ -182,11 +182,11 @@ def test_delays_of_zero_are_no_part_of_the_tail():
 def test_a_warning_if_most_reports_are_still_to_come():
     delay, span = reports(stats.expon(scale=60), 5000, seed=0)
     with pytest.warns(UserWarning, match="the tail places .* beyond") as caught:
-        ReportingDelay().fit(delay, span, groups=["a"] * len(delay))
+        fitted = ReportingDelay().fit(delay, span, groups=["a"] * len(delay))
     assert len(caught) == 1
     text = str(caught[0].message)
-    assert "% of all rows, " in text
-    assert "% of group 'a' beyond the delays observed" in text
+    share = f"{1 - fitted.tail_['reached']:.0%}"
+    assert f"places {share} of all rows, {share} of group 'a' beyond the" in text
     assert caught[0].filename == __file__
 
 
@@ -195,8 +195,10 @@ def test_no_tail_where_the_delays_do_not_determine_one():
     rng = np.random.default_rng(0)
     span = rng.uniform(0, 60, 200)
     delay = span * rng.random(200)
-    with pytest.warns(UserWarning, match="delays of all rows do not determine how"):
+    match = "delays of all rows do not determine how"
+    with pytest.warns(UserWarning, match=match) as caught:
         fitted = ReportingDelay().fit(delay, span)
+    assert caught[0].filename == __file__
     assert fitted.tail_ is None
     bare = ReportingDelay(tail=None).fit(delay, span)
     np.testing.assert_array_equal(fitted.maturity(AGES), bare.maturity(AGES))
@@ -269,6 +271,24 @@ def test_a_weight_is_that_many_reports(tail):
     assert one.n_reports_ == np.count_nonzero(weight)
 
 
+def test_a_heavy_report_among_more_spans_than_cells():
+    """One weight fills cells of spans that no other report is in."""
+    delay, span = reports(TRUTHS["slow gamma"], 2500, seed=4)
+    weight = np.ones(2500)
+    weight[np.argsort(span)[1200]] = 40.0
+    one = ReportingDelay().fit(delay, span, weight)
+    rows = np.repeat(np.arange(2500), weight.astype(int))
+    other = ReportingDelay().fit(delay[rows], span[rows])
+    at = np.r_[AGES, 100.0]
+    np.testing.assert_allclose(one.maturity(at), other.maturity(at), rtol=1e-3)
+
+
+def test_an_interval_has_no_width_where_no_delay_is_longer():
+    fitted = ReportingDelay(tail=None).fit([0, 1, 1, 2], [3, 1, 2, 2])
+    for end in fitted.interval([2.0, 30.0]):
+        np.testing.assert_array_equal(end, 1.0)
+
+
 @pytest.mark.filterwarnings("ignore:the tail places", "ignore:the delays of all")
 @pytest.mark.parametrize("tail", ["gamma", None])
 def test_coverage_of_the_intervals(tail):
@@ -297,8 +317,10 @@ def test_groups_have_their_own_curves():
     span = np.concatenate([s for _, s in parts.values()])
     groups = np.repeat(list(parts), [len(d) for d, _ in parts.values()])
     mixed = np.random.default_rng(0).permutation(len(delay))
-    with pytest.warns(UserWarning, match="fewer than min_reports=30 .* 'fax'"):
+    match = "fewer than min_reports=30 .* 'fax'"
+    with pytest.warns(UserWarning, match=match) as caught:
         fitted = ReportingDelay().fit(delay[mixed], span[mixed], groups=groups[mixed])
+    assert caught[0].filename == __file__
     assert list(fitted.groups_["app"].get_params().items()) == list(
         fitted.get_params().items()
     )

@@ -8,6 +8,7 @@ import sys
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from libraries import slow
 from scripts import EXAMPLES, load_example
@@ -73,7 +74,11 @@ def test_reads_a_file(kind, tmp_path):
     line = next(x for x in done.stdout.splitlines() if x.startswith("FocalLGBM"))
     recall, low, high = map(float, re.findall(r"0\.\d+", line)[:3])
     assert low <= recall <= high
-    assert re.search(r"finds \d+ % \[\d+, \d+\] of the frauds in 5 alerts", done.stdout)
+    assert re.search(
+        r"finds \d+% of the frauds, with a 95 % interval over days of \[0.\d+, "
+        r"[01].\d+\], in 5 alerts a day: those from a probability of 0\.\d+ on",
+        done.stdout,
+    )
     assert "\nNext: " in done.stdout
     assert done.stderr == ""
 
@@ -220,7 +225,7 @@ HEADER = b"time,is_fraud,amount\n"
         (lambda data: HEADER, [], "holds no rows"),
         (lambda data: bytes(range(256)) * 9, [], "cannot be read as CSV"),
         (lambda data: b"time,amount,amount\n1,2,3\n", [], "more than one .* amount"),
-        (lambda data: b"time;is_fraud\n1;0\n", [], "separated by commas"),
+        (lambda data: b"time is_fraud\n1 0\n", [], "separated by a comma, semicolon"),
         SLOW(
             lambda data: data.assign(time="noon"),
             [],
@@ -281,3 +286,67 @@ def test_options_are_checked_first(options, read, capsys):
     with pytest.raises(SystemExit):
         read(None, *options)
     assert re.search(f"error: .*{options[0]}", capsys.readouterr().err)
+
+
+def test_an_export_of_a_european_bank(read, cards, capsys):
+    """Semicolons, decimal commas, another encoding, and dates that begin with a day."""
+    data = cards.assign(
+        time=cards["time"].dt.strftime("%d.%m.%Y %H:%M"),
+        amount=cards["amount"].map(lambda x: f"{x:,.2f}".translate({44: 46, 46: 44})),
+        label=cards["is_fraud"].map({0: "in Ordnung", 1: "gefälscht"}),
+        closed=cards["time"].dt.strftime("%d.%m.%Y"),
+    ).drop(columns="is_fraud")
+    assert data["amount"].str.contains(r"\d\.\d{3},").any()
+    text = data.to_csv(index=False, sep=";").encode("cp1252")
+    X, y, times, _ = read(text, "--label", "label", "--positive", "gefälscht")
+    np.testing.assert_allclose(X["amount"], cards["amount"].round(2))
+    np.testing.assert_array_equal(y, cards["is_fraud"])
+    assert (times.to_numpy() == cards["time"].dt.floor("min").to_numpy()).all()
+    out = capsys.readouterr().out
+    for message in (
+        "read as Windows-1252",
+        "separated by ';'",
+        "decimal commas: amount",
+        "Times from 01 January 2024 to 29 February 2024, 60 days",
+        "'closed' (dates",
+        "of 7 days before the test rows are left out",
+    ):
+        assert message in out
+
+
+@pytest.mark.parametrize("day_first", [True, False])
+def test_dates_that_show_neither_day_nor_month(day_first, read, cards):
+    """In the first twelve days of a month both readings are dates."""
+    some = cards[cards["time"].dt.day <= 12]
+    written = "%d/%m/%Y" if day_first else "%m/%d/%Y"
+    data = some.assign(time=some["time"].dt.strftime(written))
+    with pytest.raises(SystemExit, match=r"pass --dayfirst or --no-dayfirst"):
+        read(data)
+    _, _, times, _ = read(data, "--dayfirst" if day_first else "--no-dayfirst")
+    assert (times.to_numpy() == some["time"].dt.floor("D").to_numpy()).all()
+    # days after the twelfth show it, whatever the option
+    whole = cards.assign(time=cards["time"].dt.strftime(written))
+    _, _, times, _ = read(whole, "--no-dayfirst" if day_first else "--dayfirst")
+    assert (times.to_numpy() == cards["time"].dt.floor("D").to_numpy()).all()
+
+
+def test_columns_that_follow_a_fraud_are_suspects(example, read, cards):
+    is_fraud = cards["is_fraud"] == 1
+    X, y, _, (is_train, is_test) = read(
+        cards.assign(
+            loss=cards["amount"].where(is_fraud),
+            stage=np.where(is_fraud, "closed", "new"),
+            repaid=np.where(is_fraud, -1.0, 0.0),
+            unreviewed=pd.Series(1.0, cards.index).mask(is_fraud),
+        )
+    )
+    found = example.suspects(X[is_train], y[is_train], X[is_test], y[is_test])
+    names = ("loss", "stage", "repaid", "unreviewed")
+    assert found == [f"'{name}' (1.00)" for name in names]
+
+
+def test_options_of_a_file_need_a_file(example, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["detect_fraud.py", "--drop", "card", "cards.csv"])
+    with pytest.raises(SystemExit):
+        example.parse_arguments()
+    assert "--drop without a FILE; put FILE first" in capsys.readouterr().err

@@ -219,9 +219,13 @@ def test_constant_minimises_the_loss(link, gamma, alpha):
     assert loss.probability([loss.constant(y, w)])[0] == pytest.approx(rate, rel=1e-12)
 
 
-def test_constant_is_finite_for_one_class():
-    for label in (0, 1):
-        assert np.isfinite(FocalLoss().constant([label] * 5))
+def test_constant_of_one_class_counts_half_a_row_of_the_other():
+    for label, expected in ((0, -np.log(10)), (1, np.log(10))):
+        assert FocalLoss().constant([label] * 5) == pytest.approx(expected)
+        # half of an average row of those that count: 24 over 3
+        weight = [12.0, 0.0, 6.0, 6.0]
+        constant = FocalLoss().constant([label] * 4, weight)
+        assert constant == pytest.approx(np.sign(expected) * np.log(24 / 4))
 
 
 def test_posterior_hessian_is_never_negative_and_logit_is():

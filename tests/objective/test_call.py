@@ -138,6 +138,20 @@ WAYS = {
 }
 
 
+def test_scores_that_are_no_vector_are_converted_or_refused():
+    """Scores of a booster are read in its dtype, whatever their layout."""
+    for dtype in (np.float32, np.float64):
+        raw = np.arange(6, dtype=dtype)
+        for scores in (raw[::2], raw[:3, None]):
+            call = read_call(np.zeros(3), scores)
+            assert call.raw.dtype == dtype
+            assert call.raw.flags.c_contiguous
+            np.testing.assert_array_equal(call.raw, scores.ravel())
+    assert read_call(np.zeros(1), np.array(0.5)).raw.tolist() == [0.5]
+    with pytest.raises(ValueError, match="raw_prediction must be one-dimensional"):
+        read_call(np.zeros(2), np.zeros((2, 2)))
+
+
 def lightgbm_data(y, weight):
     return lgb.Dataset(np.zeros((len(y), 1)), y, weight=weight).construct()
 

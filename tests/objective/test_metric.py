@@ -156,6 +156,13 @@ def test_an_undefined_metric_is_named_once(data):
     )
 
 
+def test_a_metric_is_a_value():
+    metric = FocalMetric(1.5, metric="focal")
+    assert len({metric, FocalMetric(1.5, metric="focal"), FocalMetric(1.5)}) == 2
+    with pytest.raises(AttributeError, match="cannot assign"):
+        metric.gamma = 2.0
+
+
 def test_a_users_metric_may_be_undefined():
     for value in (1.0, 0, None, "nan", np.float32(1), (1, 2)):
         with warnings.catch_warnings():
