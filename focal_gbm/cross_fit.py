@@ -105,8 +105,8 @@ class FocalClassifierCV(
         Largest number of trees in a fold.
     n_jobs : int or None, default=None
         Folds that train at a time, -1 for all. They share the threads of ``estimator``.
-        The model does not depend on it. Every fold keeps its rows while it waits, so
-        that memory grows by about three times the size of X for each fold.
+        The model does not depend on it. Every fold keeps its rows, and the library's
+        copy of them, while it waits, so that memory grows with each fold.
     random_state : int >= 0, RandomState or None, default=None
         ``random_state`` of the models, below 2**31; None: that of ``estimator``.
     progress : bool, default=False
