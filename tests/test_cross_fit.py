@@ -629,6 +629,13 @@ def test_a_ranking_that_is_upside_down_is_worth_the_base_rate():
     pool.log_odds = [-3.0 * y + rng.normal(size=500)]
     entropy = log_loss(y, np.full(500, y.mean()))
     assert pool.criterion() == pytest.approx(entropy, rel=1e-9)
+    # of labels that arrive late: the rate at which as many are known as are
+    maturity = rng.uniform(0.3, 1.0, 500)
+    late = Pool([y], [None], [maturity])
+    late.log_odds = pool.log_odds
+    seen = maturity * y.sum() / maturity.sum()
+    expected = -np.where(y > 0, np.log(seen), np.log1p(-seen)).mean()
+    assert late.criterion() == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(
