@@ -193,6 +193,10 @@ def test_auto_stays_simple_with_few_positives():
         x, y = sample(TRUTHS["platt"], 1_000, seed)
         x, y = np.r_[x[y == 0], x[y == 1][:49]], np.r_[y[y == 0], y[y == 1][:49]]
         assert LogOddsCalibrator().fit(x, y).method_ in ("identity", "intercept")
+    # a level ten times too high needs no more than a few
+    found = LogOddsCalibrator().fit(x + np.log(10.0), y)
+    assert found.method_ == "intercept"
+    assert expit(found.predict(x + np.log(10.0))).mean() == pytest.approx(y.mean())
     # one positive cannot be left out
     assert LogOddsCalibrator().fit([-3, -2, 1], [0, 0, 1]).method_ == "identity"
 

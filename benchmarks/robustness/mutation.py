@@ -77,7 +77,9 @@ Record = dict[str, Any]
 class Module:
     """The files that are changed, and the arguments of pytest for their tests.
 
-    ``sample`` is the default number of mutants. Tests run in the order of ``tests``.
+    ``sample`` is the default number of mutants. Tests were added for survivors among
+    these; mutants after them measure the tests without that bias. Tests run in the
+    order of ``tests``.
     """
 
     files: tuple[str, ...]
@@ -391,14 +393,19 @@ def page(
 ) -> str:
     """Return the text of the page; records of lines that have changed do not count."""
     rows, survivors, modules = [], [], []
+    further: list[Record] = []
     for name, (all_mutants, n_left_out) in found.items():
-        current = {runner.Job(m.key, dict, dict).name for m in all_mutants}
-        of_module = [
-            record
+        rank = {
+            runner.Job(m.key, dict, dict).name: i for i, m in enumerate(all_mutants)
+        }
+        ranked = [
+            (rank[job], record)
             for record in records
             if record["key"]["module"] == name
-            and runner.Job(record["key"], dict, dict).name in current
+            and (job := runner.Job(record["key"], dict, dict).name) in rank
         ]
+        of_module = [record for _, record in ranked]
+        further += [r for i, r in ranked if i >= MODULES[name].sample]
         count = Counter(map(result_of, of_module))
         n, killed = len(of_module), count[KILLED] + count[LATE]
         if not n:
@@ -429,6 +436,14 @@ def page(
         f"{len(survivors)} survive, and {read}.",
         width=88,
     )
+    without_bias = ""
+    if further:
+        n, killed = len(further), sum(result_of(r) != SURVIVED for r in further)
+        low, high = binomtest(killed, n).proportion_ci(method="wilson")
+        without_bias = (
+            f"Of the {n} mutants that came after those, the tests kill {killed}: "
+            f"{killed / n:.2f} [{low:.2f}, {high:.2f}]."
+        )
     listed = "\n".join(modules)
     return f"""\
 # Do the tests see it if the core is changed?
@@ -445,8 +460,12 @@ exception left out. It is killed if a test fails, or if the tests do not end in 
 Left out are annotations, which nothing evaluates, the texts of errors, bitwise
 operators in place of arithmetic, which fail on any float, and `is` in place of `==`
 before a text, which is the same. Mutants are drawn by hash. Intervals are Wilson's, as
-if from infinitely many mutants. Tests were added for mutants of this sample that had
-survived, so that the share of other mutants is lower. Tests marked slow do not run.
+if from infinitely many mutants. Tests marked slow do not run.
+
+Tests were added for the first mutants of each module that had survived, so that their
+share is too high for other mutants.
+{without_bias}
+
 Each module has its files and tests:
 
 {listed}
