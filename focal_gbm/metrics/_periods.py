@@ -145,8 +145,9 @@ def calibration_by_period(
 
     A positive that is known with probability c takes the place of 1 / c positives in
     the precision and in the recall that make up average precision, which then has the
-    value of final labels in the mean. Average precision also rises and falls with the
-    rate of positives: compare rates before training again.
+    value of final labels in the mean; with few known positives and small maturities one
+    period may exceed 1. Average precision also rises and falls with the rate of
+    positives: compare rates before training again.
 
     References
     ----------
