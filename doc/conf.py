@@ -51,7 +51,7 @@ exclude_patterns = ["doc/_*", "**/.*", "build", ".*"]
 nitpicky = True  # a reference without a target is an error
 nitpick_ignore_regex = [(r"py:.*", r"(?!focal_gbm\b).*")]  # other libraries' objects
 
-myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
 autosummary_generate = True
@@ -95,8 +95,6 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "parallel": 2,
     "reset_modules": ("matplotlib",),
-    "capture_repr": ("_repr_html_", "__repr__"),
-    "plot_gallery": "True",
 }
 suppress_warnings = [
     "config.cache",  # functions in the configuration cannot be pickled

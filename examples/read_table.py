@@ -60,21 +60,22 @@ def read_file(path: Path) -> pd.DataFrame:
 
 
 def read_csv(path: Path) -> tuple[pd.DataFrame, list[Any]]:
-    """Return the rows of a CSV file and its names, with any of the usual separators."""
-    header: dict[str, Any] = {"header": None, "nrows": 1, "dtype": str}
+    """Return the rows of a CSV file and its names, in either of two encodings."""
     try:
-        encoding = "utf-8"
-        line = pd.read_csv(path, sep="\x1f", quoting=3, **header).iloc[0, 0]
-        separator = max(",;\t|", key=line.count)
-        data = pd.read_csv(path, sep=separator, low_memory=False)
+        return read_encoded(path, "utf-8")
     except UnicodeDecodeError:
-        encoding = "cp1252"
         print("The file is not UTF-8 and is read as Windows-1252.")
-        line = pd.read_csv(path, sep="\x1f", quoting=3, encoding=encoding, **header)
-        separator = max(",;\t|", key=line.iloc[0, 0].count)
-        data = pd.read_csv(path, sep=separator, encoding=encoding, low_memory=False)
+        return read_encoded(path, "cp1252")
+
+
+def read_encoded(path: Path, encoding: str) -> tuple[pd.DataFrame, list[Any]]:
+    """Return the rows and names of a CSV file with any of the usual separators."""
+    first: dict[str, Any] = {"header": None, "nrows": 1, "dtype": str}
+    line = pd.read_csv(path, sep="\x1f", quoting=3, encoding=encoding, **first)
+    separator = max(",;\t|", key=line.iloc[0, 0].count)
+    data = pd.read_csv(path, sep=separator, encoding=encoding, low_memory=False)
     # read_csv renames a second column of the same name without a warning
-    names = pd.read_csv(path, sep=separator, encoding=encoding, **header)
+    names = pd.read_csv(path, sep=separator, encoding=encoding, **first)
     if separator != ",":
         print(f"Columns are separated by {separator!r}.")
         data = without_decimal_commas(data)

@@ -125,7 +125,7 @@ def _check_categories(X: pd.DataFrame, reader: Reader) -> None:
 def _kind(categories: pd.Index[Any]) -> str:
     """Return the kind of categories: "string", "integer", "floating", ...
 
-    "integer" are the signed integers of NumPy, which XGBoost 3.1 to 3.3 alone reads.
+    "integer" are the signed integers of NumPy; XGBoost 3.1 to 3.3 reads no others.
     """
     kind: str = types.infer_dtype(categories, skipna=False)
     dtype = categories.dtype

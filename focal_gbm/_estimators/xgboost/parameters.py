@@ -31,13 +31,12 @@ _FOREIGN = {
     "min_child_samples": "; did you mean min_child_weight?",
 }
 _VERSION = tuple(int(part) for part in xgboost.__version__.split(".")[:2])
-# Before 3.1 the model holds no categories. From then on it holds texts or integers.
+# Before 3.1 the model holds no categories, and before 3.4 few kinds of integers.
+_CATEGORIES = {"string", "integer"} | ({OTHER_INTEGER} if _VERSION >= (3, 4) else set())
 READER = Reader(
     "XGBoost",
     any_arrow=True,
-    categories=None
-    if _VERSION < (3, 1)
-    else frozenset(["string", "integer", *[OTHER_INTEGER][: _VERSION >= (3, 4)]]),
+    categories=frozenset(_CATEGORIES) if _VERSION >= (3, 1) else None,
 )
 # Other names of XGBoost's for parameters that sizes of trees set.
 SYNONYMS = {"learning_rate": ("eta",), "reg_lambda": ("lambda",)}
