@@ -72,7 +72,7 @@ def read_encoded(path: Path, encoding: str) -> tuple[pd.DataFrame, list[Any]]:
     """Return the rows and names of a CSV file with any of the usual separators."""
     first: dict[str, Any] = {"header": None, "nrows": 1, "dtype": str}
     line = pd.read_csv(path, sep="\x1f", quoting=3, encoding=encoding, **first)
-    separator = max(",;\t|", key=line.iloc[0, 0].count)
+    separator = max(",;\t|", key=str(line.iloc[0, 0]).count)  # a blank line is NaN
     data = pd.read_csv(path, sep=separator, encoding=encoding, low_memory=False)
     # read_csv renames a second column of the same name without a warning
     names = pd.read_csv(path, sep=separator, encoding=encoding, **first)
